@@ -1,0 +1,45 @@
+# Amends: `make demo` plays the whole journey, `make test` proves it. Both set everything up first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Prefect must not phone home from a build, and must not read another project's profile.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+
+.PHONY: demo serve test lint lock format clean
+.DEFAULT_GOAL := demo
+
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Amends needs Python 3.11 with venv; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY)  ## play 14 days of the shipped reviews through the real flow
+	$(BIN)/amends demo
+
+serve: $(READY)  ## Prefect's server with the deployments and their schedules
+	$(BIN)/amends serve
+
+test: $(READY)  ## the whole suite, SQLite and PostgreSQL
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(READY)  ## resolve the dependencies again (hashes, no host names)
+	$(BIN)/uv pip compile pyproject.toml --extra dev --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .amends .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
