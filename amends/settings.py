@@ -33,9 +33,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".amends"), description="Folder for the SQLite file, Prefect's home and inboxes.")
     database_url: SecretStr | None = Field(
-        None, description="SQLAlchemy URL; SQLite in `home` when unset, postgresql+psycopg://... in production."
+        None,
+        description="SQLAlchemy URL; SQLite in `home` when unset, postgresql+psycopg://... in production.",
     )
-    zalo: ZaloSettings | None = Field(None, description="Unset: journeys that use ZNS are refused by `check`.")
+    zalo: ZaloSettings | None = Field(
+        None, description="Unset: journeys that use ZNS are refused by `check`."
+    )
     contacts: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Apprise URL of each staff contact that journeys name, e.g. {'lan': 'mailto://...'}.",
@@ -46,7 +49,9 @@ class Settings(BaseSettings):
     chunk_size: int = Field(500, ge=1, le=10_000, description="Cases one task run handles at once.")
     open_calls: int = Field(32, ge=1, le=512, description="Vendor calls in flight at once, per sweep.")
     lease_seconds: int = Field(
-        120, ge=10, description="How long a sweep owns the cases it claimed; a dead sweep's are free after that."
+        120,
+        ge=10,
+        description="How long a sweep owns the cases it claimed; a dead sweep's are free after that.",
     )
 
     def database(self) -> str:

@@ -72,3 +72,34 @@ class RatingSource(Protocol):
         Raises `connectors.errors.VendorUnavailable` when the list could not be read; reading again is always safe.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One pair of OAuth tokens; `expires_at` (aware UTC) is the access token's end. Never shown in a repr."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_at: datetime
+
+
+class TokenVault(Protocol):
+    """Keeps an account's tokens for all processes. Synchronous: connectors call it in a worker thread.
+
+    `account` names the vendor and app, e.g. `zalo:1234`. The lock is a lease, so that a killed refresher
+    does not block the others for ever.
+    """
+
+    def load(self, account: str) -> Tokens | None: ...
+
+    def save(self, account: str, tokens: Tokens) -> None:
+        """Store the pair in place of the old one; committed when this returns."""
+        ...
+
+    def acquire(self, account: str, holder: str, until: datetime, now: datetime) -> bool:
+        """Take the account's refresh lock until `until`; False while another holder's lease is unexpired."""
+        ...
+
+    def release(self, account: str, holder: str) -> None:
+        """Give the lock back; does nothing when `holder` no longer has it."""
+        ...

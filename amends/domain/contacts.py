@@ -1,0 +1,100 @@
+"""Phone numbers and email addresses: one spelling for storage and joining, a masked one for people's eyes.
+
+Numbering facts come from the `phonenumbers` metadata (Google's libphonenumber), not from lists of our own.
+"""
+
+import re
+
+import phonenumbers
+from phonenumbers import PhoneNumberType
+
+_MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+_PHONE_CHARACTERS = re.compile(r"\+?[\d\s.()\-\u00a0]+")
+_EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}")
+_EMAIL_MAX = 254
+
+# Vietnamese numbers in any grouping, and foreign ones with their plus sign. The two look-aheads keep the
+# dates of log lines ("09-12-2026 10:30") readable. A foreign number without a plus cannot be told from an id.
+_SEPARATOR = r"[\s.()\-]{0,2}"
+_PHONE_IN_TEXT = re.compile(
+    rf"(?<!\d)(?!\d\d[-./]\d\d[-./](?:19|20)\d\d(?!\d))"
+    rf"(?:(?:\+?{_SEPARATOR}84|0084){_SEPARATOR}0?|0){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
+    rf"|[35789](?:{_SEPARATOR}\d){{8}})(?!\d)"
+    rf"|\+\d(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
+)
+_EMAIL_IN_TEXT = re.compile(r"(?<![\w.+%\-])[\w.+%\-]++@[\w\-]+(?:\.[\w\-]+)+")
+
+
+def normalise_phone(text: str, region: str = "VN") -> str:
+    """The number as E.164 without the plus sign (`84912345678`), the form Zalo takes.
+
+    Takes `0912 345 678`, `+84 912.345.678`, `84912345678`, `0084...` and, because spreadsheets drop leading
+    zeros, `912345678`; numbers of other countries need their plus sign. `region` is ISO 3166-1 alpha-2.
+    Raises `ValueError`, which never quotes the number, when it cannot be a mobile number.
+    """
+    # A spreadsheet that took the number for a decimal writes "912345678.0".
+    cleaned = text.strip().removesuffix(".0")
+    if not _PHONE_CHARACTERS.fullmatch(cleaned.removeprefix("(")):
+        raise ValueError("not one phone number: write a single number, such as 0912345678 or +84912345678")
+    try:
+        number = phonenumbers.parse(cleaned, region)
+    except phonenumbers.NumberParseException as error:
+        raise ValueError("not a phone number: write it as 0912345678 or +84912345678") from error
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.UNKNOWN:
+        raise ValueError(
+            f"no such number in the numbering plan of {region} or of its country code: check the digits, "
+            "write it as 0912345678 or +84912345678"
+        )
+    if kind not in _MOBILE:
+        raise ValueError("a landline or service number cannot get Zalo or SMS: give a mobile number")
+    return f"{number.country_code}{phonenumbers.national_significant_number(number)}"
+
+
+def normalise_email(text: str) -> str:
+    """The address in lower case without surrounding blanks; raises `ValueError`, which never quotes it.
+
+    The part before the @ is lowered too: no mail host in use tells people apart by case, and joining one
+    person's feedbacks needs one spelling.
+    """
+    address = text.strip().lower()
+    local = address.partition("@")[0]
+    dotted_badly = ".." in local or local.startswith(".") or local.endswith(".")
+    if len(address) > _EMAIL_MAX or dotted_badly or not _EMAIL.fullmatch(address):
+        raise ValueError("not an email address: write one address, such as an@example.com")
+    return address
+
+
+def mask_phone(phone: str) -> str:
+    """`84912***678`: enough to recognise the network and compare two lines, not enough to call."""
+    digits = re.sub(r"\D", "", phone)
+    return (
+        f"{digits[:5]}***{digits[-3:]}"
+        if len(digits) > 10
+        else f"***{digits[-3:] if len(digits) > 6 else ''}"
+    )
+
+
+def mask_email(email: str) -> str:
+    """`n***@example.com`; a text without an @ is masked whole."""
+    local, at, domain = email.rpartition("@")
+    return f"{local[:1]}***@{domain}" if at else "***"
+
+
+def mask(text: str) -> str:
+    """The text with every phone number and email address in it masked, for log lines and artifacts.
+
+    Finds Vietnamese numbers in every usual grouping and foreign ones that carry a plus sign. Vietnamese
+    numbers are first put into international form, so that one person looks the same on every line.
+    """
+    if "@" in text:
+        text = _EMAIL_IN_TEXT.sub(lambda found: mask_email(found[0]), text)
+    return _PHONE_IN_TEXT.sub(lambda found: mask_phone(_international(found[0])), text)
+
+
+def _international(found: str) -> str:
+    digits = re.sub(r"\D", "", found)
+    if found.lstrip("( ").startswith("+"):
+        return re.sub(r"^840", "84", digits)
+    digits = digits.removeprefix("00")
+    return re.sub(r"^840", "84", digits) if digits.startswith("84") else "84" + digits.removeprefix("0")

@@ -1,0 +1,171 @@
+"""From a source's row to feedback: the one gate for files, webhooks and polled sources. Pure."""
+
+import hashlib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from amends.domain.columns import Columns
+from amends.domain.contacts import mask, normalise_email, normalise_phone
+from amends.domain.dates import parse_when
+from amends.domain.feedback import Feedback, FieldProblem, Rejected
+from amends.domain.ratings import Scale
+
+T = TypeVar("T")
+
+_EMPTY = {"", "?", "null", "n/a", "#n/a"}
+_ROW_NUMBERS = {"index", "stt", "#", "no", "no.", "row", "unnamed: 0", "column 1"}
+_RATING = re.compile(
+    r"([+-]?\d+(?:[.,]\d+)?)\s*(?:/\s*(\d{1,3})|sao|stars?|điểm|points?|★|⭐)?", re.IGNORECASE
+)
+# PostgreSQL stores neither NUL nor a lone surrogate, and both turn up in scraped JSON.
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
+_PLAIN_FIELDS = ("customer_ref", "customer_name", "zalo_uid", "order_ref", "branch", "product", "language")
+_SHOWN = 60
+
+
+def to_feedback(
+    row: Mapping[str, Any],
+    columns: Columns,
+    *,
+    source: str,
+    location: str,
+    now: datetime,
+    zone: str,
+    occurrence: int,
+) -> Feedback | Rejected:
+    """The feedback in `row`, or the row with everything that is wrong with it; raises nothing.
+
+    `location` is for people (`reviews.csv line 17`); `now` is aware, and stands in for the time of the
+    feedback when `columns` names no date; `zone` is the brand's IANA zone, for dates that name none.
+    `occurrence` counts equal rows within one file, from 1. Without a column for the external id the
+    identity is the row's `fingerprint` with it, so importing a file again adds nothing, and two equal rows
+    of one file stay two feedbacks. An unusable phone or email loses only itself: `raw["_problems"]` tells.
+    """
+    raw: dict[str, Any] = _storable(dict(row))
+    cells = {field: _cell(raw, column) for field, column in columns.mapped().items()}
+    wrong: list[FieldProblem] = []
+    dropped: list[FieldProblem] = []
+
+    def read(field: str, reader: Callable[[Any], T], problems: list[FieldProblem] = wrong) -> T | None:
+        value = cells.get(field)
+        if value is None:
+            return None
+        try:
+            return reader(value)
+        except ValueError as error:
+            # Contacts are never shown, not even masked: their readers' messages say enough.
+            shown = "" if problems is dropped else f"{mask(str(value))[:_SHOWN]!r}: "
+            told, _, fix = str(error).partition(": ")
+            problems.append(FieldProblem(field, shown + told, fix))
+            return None
+
+    external_id = read("external_id", _text)
+    rating = read("rating", lambda value: _rating(value, columns.scale))
+    text = read("text", _text) or ""
+    occurred_at = read(
+        "occurred_at", lambda value: parse_when(value, now=now, zone=zone, formats=columns.date_formats)
+    )
+    phone = read("phone", lambda value: normalise_phone(_text(value)), dropped)
+    email = read("email", lambda value: normalise_email(_text(value)), dropped)
+    plain = {field: read(field, _text) for field in _PLAIN_FIELDS}
+
+    if cells.get("rating") is None and cells.get("text") is None:
+        wrong.append(
+            FieldProblem("rating", "neither a rating nor a text", "fill in one of them, or drop the row")
+        )
+    if columns.external_id and cells["external_id"] is None:
+        fix = f"fill in the column {columns.external_id!r}, or map no column to external_id"
+        wrong.append(FieldProblem("external_id", "the id of the review is empty", fix))
+    if columns.occurred_at and cells["occurred_at"] is None:
+        wrong.append(
+            FieldProblem("occurred_at", "the date is empty", f"fill in the column {columns.occurred_at!r}")
+        )
+    if wrong:
+        return Rejected(source, location, fingerprint(raw, occurrence), tuple(wrong), raw)
+    identity = external_id or fingerprint(raw, occurrence)
+    if dropped:
+        raw["_problems"] = [asdict(problem) for problem in dropped]
+    return Feedback(
+        source=source,
+        external_id=identity,
+        occurred_at=occurred_at or now.astimezone(UTC),
+        scale=columns.scale,
+        rating=rating,
+        text=text,
+        phone=phone,
+        email=email,
+        raw=raw,
+        **plain,
+    )
+
+
+def fingerprint(row: Mapping[str, Any], occurrence: int = 1) -> str:
+    """32 hex digits of the SHA-256 of the row's content and of which of several equal rows it is.
+
+    Columns that only number the rows (`index`, `STT`, ...) do not count, as they change with the file. The
+    mapping does not count either: correcting it and importing again must not double every feedback.
+    """
+    content = {name: value for name, value in row.items() if name.strip().lower() not in _ROW_NUMBERS}
+    written = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    normal = unicodedata.normalize("NFC", written)
+    return hashlib.sha256(f"{occurrence}:{normal}".encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _cell(row: Mapping[str, Any], column: str) -> Any:
+    """The value of a column or dotted path, None when it is missing or stands for nothing."""
+    value: Any = row.get(column)
+    if value is None and "." in column and column not in row:
+        value = row
+        for step in column.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+    if isinstance(value, str):
+        value = value.strip()
+        return None if value.lower() in _EMPTY else value
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return unicodedata.normalize("NFC", value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Mapping | list | tuple):
+        raise ValueError(
+            "a list or an object where one value belongs: name a value inside it, as in author.id"
+        )
+    return str(value)
+
+
+def _rating(value: Any, scale: Scale) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        rating, out_of = float(value), None
+    else:
+        found = _RATING.fullmatch(_text(value))
+        if found is None:
+            raise ValueError(f"the rating is not a number: write a mark of 1 to {scale.points}")
+        rating, out_of = float(found[1].replace(",", ".")), found[2]
+    if out_of and int(out_of) != scale.points:
+        fitting = next((other.value for other in Scale if other.points == int(out_of)), None)
+        fix = f"set scale={fitting}" if fitting else f"write a mark of 1 to {scale.points}"
+        raise ValueError(f"the rating is out of {out_of}, the scale has {scale.points} points: {fix}")
+    if not math.isfinite(rating) or not scale.accepts(rating):
+        raise ValueError(
+            f"the rating is outside 1 to {scale.points}: correct it, or set the scale of this source"
+        )
+    return rating
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
+    if isinstance(value, Mapping):
+        return {_storable(key): _storable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(inner) for inner in value]
+    return value

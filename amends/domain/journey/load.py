@@ -1,0 +1,60 @@
+"""Reading a journey from YAML, with errors a marketer can act on."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from amends.domain.journey.complaint import ComplaintJourney
+
+
+class JourneyProblem(ValueError):
+    """A journey file that cannot be used; `problems` says for each field what is wrong and where."""
+
+    def __init__(self, file: str, problems: list[str]) -> None:
+        super().__init__("\n".join(f"{file}: {problem}" for problem in problems))
+        self.file = file
+        self.problems = problems
+
+
+def load_journey(path: Path) -> ComplaintJourney:
+    """The journey in `path`. Raises `JourneyProblem` naming file, line or field, what is wrong and the fix."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise JourneyProblem(
+            str(path), ["there is no such file; see deployments/journeys/ for an example"]
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise JourneyProblem(str(path), [f"cannot be read ({error}); save it as UTF-8 text"]) from error
+    try:
+        data = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise JourneyProblem(
+            str(path), [f"{where}no valid YAML: {error.problem}; check indentation and colons"]
+        ) from None
+    if not isinstance(data, dict):
+        raise JourneyProblem(str(path), ["must be a mapping of fields such as `name:` and `brand:`"])
+    try:
+        return ComplaintJourney.model_validate(data)
+    except ValidationError as error:
+        raise JourneyProblem(str(path), [_explain(problem) for problem in error.errors()]) from None
+
+
+def _explain(problem: Any) -> str:
+    field = ".".join(str(part) for part in problem["loc"]) or "journey"
+    match problem["type"]:
+        case "missing":
+            return f"{field}: is missing; add it (see deployments/journeys/complaint.yaml)"
+        case "extra_forbidden":
+            return f"{field}: is no option here; check the spelling"
+        case _:
+            message = problem["msg"].removeprefix("Value error, ")
+            return (
+                f"{field}: {message} (got {problem['input']!r})"
+                if problem["type"] != "value_error"
+                else f"{field}: {message}"
+            )

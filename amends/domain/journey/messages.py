@@ -1,0 +1,55 @@
+"""The texts and templates a journey sends, per channel and language."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from amends.domain.journey.base import Language, Part
+from amends.domain.messages import check_template
+
+CustomerChannel = Literal["zns", "email"]
+
+
+class ZnsTemplate(Part):
+    """A template approved at Zalo and what to put into its parameters."""
+
+    template_id: str = Field(
+        title="Template id", min_length=1, description="The approved template's id at Zalo."
+    )
+    params: dict[str, str] = Field(
+        title="Parameters",
+        description="Each parameter of the template and its text, e.g. customer_name: '{{ customer_name }}'.",
+    )
+
+    @field_validator("params")
+    @classmethod
+    def _known_variables(cls, params: dict[str, str]) -> dict[str, str]:
+        for text in params.values():
+            check_template(text)
+        return params
+
+
+class MailText(Part):
+    """A mail in one language."""
+
+    subject: str = Field(title="Subject", min_length=1, max_length=150)
+    body: str = Field(
+        title="Body", min_length=1, max_length=5000, description="Plain text; {{ variables }} allowed."
+    )
+
+    @field_validator("subject", "body")
+    @classmethod
+    def _known_variables(cls, text: str) -> str:
+        check_template(text)
+        return text
+
+
+class CustomerMessage(Part):
+    """One message to the customer: a ZNS template and a mail text per language. A channel without text is not used."""
+
+    zns: dict[Language, ZnsTemplate] = Field(
+        default_factory=dict, title="ZNS", description="Template per language (vi, en)."
+    )
+    email: dict[Language, MailText] = Field(
+        default_factory=dict, title="Mail", description="Mail per language (vi, en)."
+    )

@@ -1,0 +1,151 @@
+"""The agenda: which step of which case is due when, and who is working on it (leases, DESIGN 4.6)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from amends.domain.effects import Step
+from amends.store.engine import Tx
+from amends.store.schema import agenda
+from amends.store.sql import execute_many, locked, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One step of one case, due at `due_at` (aware UTC)."""
+
+    case_id: int
+    journey: str
+    step: Step
+    ordinal: int
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A due item that is ours until the lease ends."""
+
+    id: int
+    case_id: int
+    step: Step
+    ordinal: int
+
+
+def plan(tx: Tx, items: Iterable[Item]) -> None:
+    """Put items on the agenda; one that is there already stays as it is."""
+    rows = [
+        {
+            "case_id": item.case_id,
+            "journey": item.journey,
+            "step": item.step.value,
+            "ordinal": item.ordinal,
+            "due_at": item.due_at,
+        }
+        for item in items
+    ]
+    execute_many(tx, upsert(tx, agenda).on_conflict_do_nothing(), rows)
+
+
+def _due(journey: str, step: Step, now: datetime) -> sa.Select[Any]:
+    return (
+        sa.select(agenda.c.id)
+        .where(
+            agenda.c.journey == journey,
+            agenda.c.step == step.value,
+            agenda.c.due_at <= now,
+            sa.or_(agenda.c.lease_until.is_(None), agenda.c.lease_until < now),
+        )
+        .order_by(agenda.c.due_at, agenda.c.id)
+    )
+
+
+def is_due(tx: Tx, journey: str, step: Step, now: datetime) -> bool:
+    """Whether anything at all is due for the step: one index probe, so that an idle step costs nothing."""
+    return tx.execute(_due(journey, step, now).limit(1)).first() is not None
+
+
+def claim(
+    tx: Tx, journey: str, step: Step, *, now: datetime, owner: str, lease_until: datetime, limit: int
+) -> list[Claim]:
+    """Take up to `limit` due items, oldest first. Items another live sweep holds are passed over."""
+    query = _due(journey, step, now).add_columns(agenda.c.case_id, agenda.c.ordinal).limit(limit)
+    rows = tx.execute(locked(tx, query, skip=True)).all()
+    if rows:
+        mine = agenda.update().where(agenda.c.id.in_([row.id for row in rows]))
+        tx.execute(mine.values(lease_owner=owner, lease_until=lease_until))
+    return [Claim(row.id, row.case_id, step, row.ordinal) for row in rows]
+
+
+def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
+    """Those of `claims` that no other sweep has taken over since, locked until this transaction ends."""
+    query = sa.select(agenda.c.id).where(
+        agenda.c.id.in_([claim.id for claim in claims]), agenda.c.lease_owner == owner
+    )
+    ours = set(tx.execute(locked(tx, query)).scalars())
+    return [claim for claim in claims if claim.id in ours]
+
+
+_FREE = {"lease_owner": None, "lease_until": None}
+
+
+def postpone(tx: Tx, postponed: Sequence[tuple[Claim, datetime]]) -> None:
+    """Give claims back, to be looked at again at the given time."""
+    statement = (
+        agenda.update()
+        .where(agenda.c.id == sa.bindparam("b_id"))
+        .values(due_at=sa.bindparam("b_due_at"), **_FREE)
+    )
+    execute_many(tx, statement, [{"b_id": claim.id, "b_due_at": until} for claim, until in postponed])
+
+
+def finish(tx: Tx, finished: Sequence[tuple[Claim, str]]) -> None:
+    """Strike claims off the agenda for good, with a one-word result."""
+    statement = (
+        agenda.update()
+        .where(agenda.c.id == sa.bindparam("b_id"))
+        .values(due_at=None, result=sa.bindparam("b_result"), **_FREE)
+    )
+    execute_many(tx, statement, [{"b_id": claim.id, "b_result": result[:20]} for claim, result in finished])
+
+
+def release(tx: Tx, owner: str, journey: str, claims: Sequence[Claim]) -> None:
+    """Give untouched claims back at once, when a sweep stops early."""
+    statement = agenda.update().where(
+        agenda.c.id.in_([claim.id for claim in claims]),
+        agenda.c.journey == journey,
+        agenda.c.lease_owner == owner,
+    )
+    tx.execute(statement.values(**_FREE))
+
+
+def wake(tx: Tx, case_id: int, step: Step, now: datetime, ordinals: Sequence[int] | None = None) -> None:
+    """Make open items of a case due now, because something happened that they wait for."""
+    statement = agenda.update().where(
+        agenda.c.case_id == case_id, agenda.c.step == step.value, agenda.c.due_at.is_not(None)
+    )
+    if ordinals is not None:
+        statement = statement.where(agenda.c.ordinal.in_(ordinals))
+    tx.execute(statement.values(due_at=now))
+
+
+def cancel(tx: Tx, case_id: int, step: Step, result: str) -> None:
+    """Strike all open items of a step of a case off the agenda."""
+    statement = agenda.update().where(
+        agenda.c.case_id == case_id, agenda.c.step == step.value, agenda.c.due_at.is_not(None)
+    )
+    tx.execute(statement.values(due_at=None, result=result[:20]))
+
+
+def next_due_at(tx: Tx, journey: str) -> datetime | None:
+    """When the next thing of any step is due; None when nothing waits."""
+    steps = [
+        sa.select(sa.func.min(agenda.c.due_at).label("at")).where(
+            agenda.c.journey == journey, agenda.c.step == step.value, agenda.c.due_at.is_not(None)
+        )
+        for step in Step
+    ]
+    found = [row.at for row in tx.execute(sa.union_all(*steps)) if row.at is not None]
+    return min(found) if found else None

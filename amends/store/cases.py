@@ -1,0 +1,220 @@
+"""Cases: opening them, and reading them the way decisions want to see them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from amends.domain.case import Case, Customer, SurveyResult, Ticket, TicketState
+from amends.domain.journey.aftercare import CaseOutcome
+from amends.domain.journey.base import Severity
+from amends.store.engine import Tx
+from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets
+
+
+@dataclass(frozen=True, slots=True)
+class NewCase:
+    journey: str
+    version_id: int
+    customer_id: int
+    opened_at: datetime
+    feedback_at: datetime
+    stars: int
+    severity: Severity
+    order_ref: str | None = None
+    branch: str | None = None
+    product: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCase:
+    """What detection must know of a customer's case that is not closed."""
+
+    id: int
+    customer_id: int
+    last_feedback_at: datetime
+    order_ref: str | None
+    stars: int
+
+
+def open_cases(tx: Tx, journey: str, customer_ids: Sequence[int]) -> list[OpenCase]:
+    """The open cases of these customers in this journey, oldest first."""
+    query = (
+        sa.select(cases)
+        .where(cases.c.customer_id.in_(customer_ids), cases.c.journey == journey, cases.c.closed_at.is_(None))
+        .order_by(cases.c.id)
+    )
+    return [
+        OpenCase(row.id, row.customer_id, row.last_feedback_at, row.order_ref, row.stars)
+        for row in tx.execute(query)
+    ]
+
+
+def create(tx: Tx, new: NewCase) -> int:
+    """Open a case; returns its id."""
+    values = {
+        "journey": new.journey,
+        "version_id": new.version_id,
+        "customer_id": new.customer_id,
+        "opened_at": new.opened_at,
+        "last_feedback_at": new.feedback_at,
+        "stars": new.stars,
+        "severity": new.severity.value,
+        "order_ref": new.order_ref,
+        "branch": new.branch,
+        "product": new.product,
+    }
+    return int(tx.execute(cases.insert().values(values).returning(cases.c.id)).scalar_one())
+
+
+def join_feedback(tx: Tx, case_id: int, occurred_at: datetime) -> None:
+    """Note that another bad rating joined the case."""
+    later = sa.and_(cases.c.id == case_id, cases.c.last_feedback_at < occurred_at)
+    tx.execute(cases.update().where(later).values(last_feedback_at=occurred_at))
+
+
+def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[int, Case]:
+    """The cases with customer, ticket and the present cycle's survey.
+
+    `messages_since` starts the window in which messages count against the customer's cap.
+    """
+    query = (
+        sa.select(
+            cases,
+            customers.c.language,
+            customers.c.name,
+            customers.c.phone,
+            customers.c.email,
+            customers.c.opted_out_at,
+            tickets.c.id.label("ticket_id"),
+            tickets.c.state.label("ticket_state"),
+            tickets.c.severity.label("ticket_severity"),
+            tickets.c.assignee,
+            tickets.c.cycle,
+            tickets.c.summary,
+            tickets.c.opened_at.label("ticket_opened_at"),
+            tickets.c.first_response_at,
+            tickets.c.solved_at,
+            surveys.c.id.label("survey_id"),
+            surveys.c.asked_at,
+            surveys.c.answered_at,
+            surveys.c.satisfied,
+            surveys.c.skipped,
+            surveys.c.reason.label("survey_reason"),
+        )
+        .join(customers, customers.c.id == cases.c.customer_id)
+        .outerjoin(tickets, tickets.c.case_id == cases.c.id)
+        .outerjoin(surveys, sa.and_(surveys.c.case_id == cases.c.id, surveys.c.cycle == tickets.c.cycle))
+        .where(cases.c.id.in_(case_ids))
+    )
+    rows = tx.execute(query).all()
+    sent = _recent_messages(tx, {row.customer_id for row in rows}, messages_since)
+    return {row.id: _case(row, sent.get(row.customer_id, 0)) for row in rows}
+
+
+def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[int, int]:
+    query = (
+        sa.select(effects.c.customer_id, sa.func.count().label("sent"))
+        .where(
+            effects.c.customer_id.in_(sorted(customer_ids)),
+            effects.c.state == "accepted",
+            effects.c.settled_at >= since,
+        )
+        .group_by(effects.c.customer_id)
+    )
+    return {row.customer_id: row.sent for row in tx.execute(query)}
+
+
+def _case(row: Any, recent_messages: int) -> Case:
+    ticket = survey = None
+    if row.ticket_id is not None:
+        ticket = Ticket(
+            row.ticket_id,
+            TicketState(row.ticket_state),
+            Severity(row.ticket_severity),
+            row.assignee,
+            row.cycle,
+            row.summary,
+            row.ticket_opened_at,
+            row.first_response_at,
+            row.solved_at,
+        )
+    if row.survey_id is not None:
+        skipped = CaseOutcome(row.skipped) if row.skipped else None
+        survey = SurveyResult(row.asked_at, row.answered_at, row.satisfied, skipped, row.survey_reason)
+    return Case(
+        id=row.id,
+        journey=row.journey,
+        version_id=row.version_id,
+        opened_at=row.opened_at,
+        stars=row.stars,
+        severity=Severity(row.severity),
+        customer=Customer(
+            row.customer_id,
+            row.language,
+            row.name,
+            row.phone,
+            row.email,
+            row.opted_out_at,
+            recent_messages,
+        ),
+        branch=row.branch,
+        product=row.product,
+        outcome=CaseOutcome(row.outcome) if row.outcome else None,
+        outcome_reason=row.outcome_reason,
+        closed_at=row.closed_at,
+        ticket=ticket,
+        survey=survey,
+    )
+
+
+def set_outcome(tx: Tx, case_id: int, outcome: CaseOutcome | None, reason: str) -> None:
+    tx.execute(
+        cases.update()
+        .where(cases.c.id == case_id)
+        .values(outcome=outcome.value if outcome else None, outcome_reason=reason[:300])
+    )
+
+
+def close(tx: Tx, case_id: int, now: datetime) -> None:
+    tx.execute(cases.update().where(cases.c.id == case_id).values(closed_at=now))
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a ticket's summary tells about a case: its ratings, and the customer's earlier cases."""
+
+    texts: tuple[tuple[int, str], ...]
+    """(rating on its own scale, text), oldest first."""
+    earlier: tuple[tuple[int, datetime, str | None], ...]
+    """(case id, opened at, outcome) of the customer's earlier cases, newest first, at most five."""
+
+
+def histories(tx: Tx, wanted: Sequence[Case]) -> dict[int, History]:
+    """The history of each of these cases, in two queries."""
+    texts: dict[int, list[tuple[int, str]]] = {case.id: [] for case in wanted}
+    query = (
+        sa.select(feedbacks.c.case_id, feedbacks.c.rating, feedbacks.c.text)
+        .where(feedbacks.c.case_id.in_(list(texts)))
+        .order_by(feedbacks.c.occurred_at, feedbacks.c.id)
+    )
+    for row in tx.execute(query):
+        texts[row.case_id].append((int(row.rating or 0), row.text))
+    earlier: dict[int, list[tuple[int, datetime, str | None]]] = {}
+    people = sorted({case.customer.id for case in wanted})
+    older = (
+        sa.select(cases.c.customer_id, cases.c.id, cases.c.opened_at, cases.c.outcome)
+        .where(cases.c.customer_id.in_(people))
+        .order_by(cases.c.id.desc())
+    )
+    for old in tx.execute(older):
+        earlier.setdefault(old.customer_id, []).append((old.id, old.opened_at, old.outcome))
+    return {
+        case.id: History(
+            tuple(texts[case.id]),
+            tuple(found for found in earlier.get(case.customer.id, []) if found[0] < case.id)[:5],
+        )
+        for case in wanted
+    }

@@ -1,0 +1,79 @@
+"""Opening the database: SQLite with one writer at a time, or PostgreSQL."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine, make_url
+
+from amends.store.migrate import migrate
+
+Tx = Connection
+"""An open transaction. Functions of this package take it first; no `await` ever happens inside one."""
+
+
+class Store:
+    """The database of one installation. `begin()` for everything that writes, `read()` for the rest."""
+
+    def __init__(self, url: str) -> None:
+        """Open `url` (SQLAlchemy form). Raises ValueError, without the password, for databases we do not support."""
+        parsed = make_url(url)
+        backend = parsed.get_backend_name()
+        if backend == "sqlite":
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = sa.create_engine(parsed)
+            _prepare_sqlite(self.engine)
+        elif backend == "postgresql":
+            self.engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        else:
+            raise ValueError(
+                f"{backend} is not supported; use sqlite:///file.db or postgresql+psycopg://user@host/db"
+            )
+
+    @property
+    def is_postgres(self) -> bool:
+        return self.engine.dialect.name == "postgresql"
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision; does nothing when it is there already."""
+        migrate(self.engine)
+
+    @contextmanager
+    def begin(self) -> Iterator[Tx]:
+        """A writing transaction: committed at the end, rolled back on any exception."""
+        with self.engine.begin() as tx:
+            yield tx
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """A reading transaction: on SQLite it never waits for the writer."""
+        with self.engine.connect().execution_options(amends_read_only=True) as tx:
+            yield tx
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        # sqlite3 must not open transactions by itself: it would start them late, as readers, and then fail
+        # to upgrade under a second writer. We say BEGIN IMMEDIATE ourselves (DESIGN 4.6).
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode = WAL",
+            # The ledger promises that `sending` is on disk before the call leaves, even through a power cut.
+            "synchronous = FULL",
+            "busy_timeout = 60000",
+            "foreign_keys = ON",
+            "cache_size = -65536",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("amends_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

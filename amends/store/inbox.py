@@ -1,0 +1,194 @@
+"""The inbox: feedback is committed here before anything else happens to it (DESIGN 4.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from amends.domain.feedback import Feedback, Rejected
+from amends.domain.ratings import Scale
+from amends.store.engine import Tx
+from amends.store.schema import customers, feedbacks, quarantine
+from amends.store.sql import execute_many, locked, upsert
+
+
+def customer_key(feedback: Feedback) -> str:
+    """Whose rating it is: phone, else mail, else the source's own id of the person, else nobody else's."""
+    if feedback.phone:
+        return f"tel:{feedback.phone}"
+    if feedback.email:
+        return f"mail:{feedback.email}"
+    if feedback.customer_ref:
+        return f"{feedback.source}:{feedback.customer_ref}"
+    return f"{feedback.source}#{feedback.external_id}"
+
+
+def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
+    """Store `batch`; what was received before is left as it is. Returns how many were new."""
+    if not batch:
+        return 0
+    people = _customer_ids(tx, batch)
+    rows = [
+        {
+            "journey": journey,
+            "source": feedback.source,
+            "external_id": feedback.external_id,
+            "customer_id": people[customer_key(feedback)],
+            "received_at": now,
+            "occurred_at": feedback.occurred_at,
+            "scale": feedback.scale.value,
+            "rating": feedback.rating,
+            "text": feedback.text,
+            "order_ref": feedback.order_ref,
+            "branch": feedback.branch,
+            "product": feedback.product,
+            "raw": dict(feedback.raw),
+        }
+        for feedback in batch
+    ]
+    return execute_many(tx, upsert(tx, feedbacks).on_conflict_do_nothing(), rows)
+
+
+def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
+    people: dict[str, dict[str, Any]] = {}
+    for feedback in batch:
+        person = people.setdefault(
+            customer_key(feedback),
+            {"name": None, "phone": None, "email": None, "zalo_uid": None, "language": None},
+        )
+        for column, value in (
+            ("name", feedback.customer_name),
+            ("phone", feedback.phone),
+            ("email", feedback.email),
+            ("zalo_uid", feedback.zalo_uid),
+            ("language", feedback.language),
+        ):
+            person[column] = person[column] or value
+    statement = upsert(tx, customers)
+    fresh = statement.excluded
+    columns = ("name", "phone", "email", "zalo_uid", "language")
+    statement = statement.on_conflict_do_update(
+        index_elements=["key"],
+        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns},
+        where=sa.or_(*(sa.and_(customers.c[n].is_(None), fresh[n].is_not(None)) for n in columns)),
+    )
+    # Sorted, so that two imports that share customers lock them in the same order.
+    keys = sorted(people)
+    execute_many(tx, statement, [{"key": key, **people[key]} for key in keys])
+    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(keys)))
+    return {row.key: row.id for row in found}
+
+
+def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> int:
+    """Keep bad input with its reasons; the same bad row again is the same entry. Returns how many were new."""
+    rows = [
+        {
+            "journey": journey,
+            "source": bad.source,
+            "fingerprint": bad.fingerprint,
+            "location": bad.location[:500],
+            "problems": [{"field": p.field, "problem": p.problem, "fix": p.fix} for p in bad.problems],
+            "raw": dict(bad.raw),
+            "received_at": now,
+        }
+        for bad in batch
+    ]
+    return execute_many(tx, upsert(tx, quarantine).on_conflict_do_nothing(), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Unrouted:
+    """A feedback that nobody has judged yet."""
+
+    id: int
+    source: str
+    external_id: str
+    customer_id: int
+    occurred_at: datetime
+    scale: Scale
+    rating: float | None
+    text: str
+    order_ref: str | None
+    branch: str | None
+    product: str | None
+    raw: dict[str, Any]
+
+
+def has_unrouted(tx: Tx, journey: str) -> bool:
+    query = sa.select(feedbacks.c.id).where(feedbacks.c.journey == journey, feedbacks.c.verdict.is_(None))
+    return tx.execute(query.limit(1)).first() is not None
+
+
+def take_unrouted(tx: Tx, journey: str, limit: int) -> list[Unrouted]:
+    """The oldest feedback without a verdict, locked until this transaction ends; other sweeps skip it.
+
+    The customers are locked too, in one order, so that two ratings of one person are never judged at once
+    by two sweeps that do not see each other's new case.
+    """
+    query = (
+        sa.select(feedbacks)
+        .where(feedbacks.c.journey == journey, feedbacks.c.verdict.is_(None))
+        .order_by(feedbacks.c.id)
+        .limit(limit)
+    )
+    rows = tx.execute(locked(tx, query, skip=True)).all()
+    if rows:
+        people = sorted({row.customer_id for row in rows})
+        tx.execute(
+            locked(tx, sa.select(customers.c.id).where(customers.c.id.in_(people)).order_by(customers.c.id))
+        ).all()
+    return [
+        Unrouted(
+            row.id,
+            row.source,
+            row.external_id,
+            row.customer_id,
+            row.occurred_at,
+            Scale(row.scale),
+            row.rating,
+            row.text,
+            row.order_ref,
+            row.branch,
+            row.product,
+            row.raw,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    feedback_id: int
+    verdict: str
+    reason: str
+    case_id: int | None = None
+
+
+def route(tx: Tx, routes: Sequence[Route], now: datetime) -> None:
+    """Write the verdicts; each feedback gets exactly one, once."""
+    statement = (
+        feedbacks.update()
+        .where(feedbacks.c.id == sa.bindparam("b_id"), feedbacks.c.verdict.is_(None))
+        .values(
+            verdict=sa.bindparam("b_verdict"),
+            reason=sa.bindparam("b_reason"),
+            case_id=sa.bindparam("b_case_id"),
+            routed_at=sa.bindparam("b_at"),
+        )
+    )
+    execute_many(
+        tx,
+        statement,
+        [
+            {
+                "b_id": r.feedback_id,
+                "b_verdict": r.verdict,
+                "b_reason": r.reason[:300],
+                "b_case_id": r.case_id,
+                "b_at": now,
+            }
+            for r in routes
+        ],
+    )

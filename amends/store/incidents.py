@@ -1,0 +1,60 @@
+"""Incidents: one per channel and problem that only a person can solve, however many messages it stops."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from amends.domain.outcome import Outcome
+from amends.store.engine import Tx
+from amends.store.schema import incidents
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    channel: str
+    code: str
+    detail: str
+    times: int
+    opened_at: datetime
+    last_seen_at: datetime
+
+
+def report(tx: Tx, channel: str, outcomes: Mapping[str, tuple[Outcome, int]], now: datetime) -> None:
+    """Raise or renew the open incident of each code; `outcomes` is code to (an example, how often)."""
+    for code, (outcome, times) in sorted(outcomes.items()):
+        still_open = (
+            incidents.c.channel == channel,
+            incidents.c.code == code,
+            incidents.c.resolved_at.is_(None),
+        )
+        renew = incidents.update().where(*still_open)
+        if not tx.execute(renew.values(times=incidents.c.times + times, last_seen_at=now)).rowcount:
+            tx.execute(
+                incidents.insert().values(
+                    channel=channel,
+                    code=code,
+                    detail=outcome.detail[:500],
+                    times=times,
+                    opened_at=now,
+                    last_seen_at=now,
+                )
+            )
+
+
+def resolve(tx: Tx, channel: str, now: datetime) -> None:
+    """The channel works again: close its incidents."""
+    tx.execute(
+        incidents.update()
+        .where(incidents.c.channel == channel, incidents.c.resolved_at.is_(None))
+        .values(resolved_at=now)
+    )
+
+
+def still_open(tx: Tx) -> list[Incident]:
+    query = sa.select(incidents).where(incidents.c.resolved_at.is_(None)).order_by(incidents.c.id)
+    return [
+        Incident(row.channel, row.code, row.detail, row.times, row.opened_at, row.last_seen_at)
+        for row in tx.execute(query)
+    ]

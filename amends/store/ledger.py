@@ -1,0 +1,239 @@
+"""The effect ledger: `sending` is committed before a call leaves, and the answer is written after it (DESIGN 4.2)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from amends.domain.effects import (
+    Effect,
+    EffectState,
+    Policy,
+    Step,
+    effect_key,
+    next_attempt_at,
+    state_after,
+    tracking_id,
+)
+from amends.domain.outcome import Outcome, OutcomeClass
+from amends.store.engine import Tx
+from amends.store.schema import effects
+from amends.store.sql import execute_many, upsert
+
+UNKNOWN_FATE = (EffectState.SENDING, EffectState.UNCERTAIN)
+"""States in which the call may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One outside action that is about to happen."""
+
+    journey: str
+    case_id: int
+    customer_id: int | None
+    """Whose message cap it counts against; None for messages to staff."""
+    step: Step
+    channel: str
+    ordinal: int
+    policy: Policy
+    template_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return effect_key(self.journey, self.case_id, self.step, self.channel, self.ordinal)
+
+
+def of_cases(tx: Tx, case_ids: Sequence[int], steps: Sequence[Step]) -> dict[int, list[Effect]]:
+    """Everything these steps have done or tried for these cases, oldest first."""
+    query = (
+        sa.select(effects)
+        .where(effects.c.case_id.in_(case_ids), effects.c.step.in_([step.value for step in steps]))
+        .order_by(effects.c.id)
+    )
+    found: dict[int, list[Effect]] = defaultdict(list)
+    for row in tx.execute(query):
+        found[row.case_id].append(
+            Effect(
+                row.case_id,
+                Step(row.step),
+                row.channel,
+                row.ordinal,
+                EffectState(row.state),
+                row.attempts,
+                OutcomeClass(row.outcome_class) if row.outcome_class else None,
+                row.code,
+                row.template_id,
+                row.sent_at,
+            )
+        )
+    return found
+
+
+def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease_until: datetime) -> set[str]:
+    """Write the intents as `sending`; returns the keys that may be sent once the caller has committed.
+
+    A row that waited for another try is taken up again under its old key. A settled row is never touched, nor one
+    that is uncertain where a second call is not allowed: its key is missing from the result.
+    """
+    statement = upsert(tx, effects)
+    statement = statement.on_conflict_do_update(
+        index_elements=["case_id", "step", "channel", "ordinal"],
+        set_={
+            "state": EffectState.SENDING.value,
+            "attempts": effects.c.attempts + 1,
+            "owner": statement.excluded.owner,
+            "sent_at": statement.excluded.sent_at,
+            "lease_until": statement.excluded.lease_until,
+            "next_attempt_at": None,
+        },
+        where=sa.or_(
+            effects.c.state == EffectState.WAITING.value,
+            sa.and_(
+                effects.c.state == EffectState.UNCERTAIN.value,
+                effects.c.policy == Policy.AT_LEAST_ONCE.value,
+            ),
+        ),
+    )
+    rows = [
+        {
+            "case_id": intent.case_id,
+            "customer_id": intent.customer_id,
+            "journey": intent.journey,
+            "step": intent.step.value,
+            "channel": intent.channel,
+            "ordinal": intent.ordinal,
+            "key": intent.key,
+            "tracking_id": tracking_id(intent.key),
+            "policy": intent.policy.value,
+            "state": EffectState.SENDING.value,
+            "attempts": 1,
+            "owner": owner,
+            "template_id": intent.template_id,
+            "created_at": now,
+            "sent_at": now,
+            "lease_until": lease_until,
+        }
+        for intent in intents
+    ]
+    execute_many(tx, statement, rows)
+    ours = sa.select(effects.c.key).where(
+        effects.c.key.in_([row["key"] for row in rows]),
+        effects.c.owner == owner,
+        effects.c.state == EffectState.SENDING.value,
+    )
+    return set(tx.execute(ours).scalars())
+
+
+def settle(
+    tx: Tx, answers: Sequence[tuple[Intent, Outcome]], *, owner: str, attempts: dict[str, int], now: datetime
+) -> None:
+    """Write the vendor's answers. A row that another sweep took over meanwhile is left to that sweep.
+
+    `attempts` is the number of tries per key so far, for the pace of the next one.
+    """
+    statement = (
+        effects.update()
+        .where(
+            effects.c.key == sa.bindparam("b_key"),
+            effects.c.owner == owner,
+            effects.c.state == EffectState.SENDING.value,
+        )
+        .values(
+            state=sa.bindparam("b_state"),
+            outcome_class=sa.bindparam("b_class"),
+            provider_id=sa.bindparam("b_provider_id"),
+            code=sa.bindparam("b_code"),
+            detail=sa.bindparam("b_detail"),
+            cost_vnd=sa.bindparam("b_cost"),
+            settled_at=sa.bindparam("b_settled_at"),
+            next_attempt_at=sa.bindparam("b_next"),
+            lease_until=None,
+        )
+    )
+    rows = []
+    for intent, outcome in answers:
+        state = state_after(outcome)
+        waiting = state is EffectState.WAITING
+        rows.append(
+            {
+                "b_key": intent.key,
+                "b_state": state.value,
+                "b_class": outcome.cls.value,
+                "b_provider_id": outcome.provider_id,
+                "b_code": outcome.code,
+                "b_detail": outcome.detail[:500],
+                "b_cost": outcome.cost_vnd,
+                "b_settled_at": None if waiting else now,
+                "b_next": next_attempt_at(outcome, attempts.get(intent.key, 1), now) if waiting else None,
+            }
+        )
+    execute_many(tx, statement, rows)
+
+
+def mark_uncertain(tx: Tx, case_ids: Sequence[int], step: Step, now: datetime) -> list[Effect]:
+    """Turn what a dead sweep left in `sending` into `uncertain`: the call may have left.
+
+    Call it only for cases whose agenda lease was just taken over, which proves that the sender is gone.
+    """
+    dead = effects.c.case_id.in_(case_ids), effects.c.step == step.value, effects.c.state == "sending"
+    statement = (
+        effects.update()
+        .where(*dead)
+        .values(
+            state=EffectState.UNCERTAIN.value,
+            outcome_class=OutcomeClass.UNCERTAIN.value,
+            detail="the sweep died while this call was open",
+            settled_at=now,
+            lease_until=None,
+        )
+        .returning(
+            effects.c.case_id, effects.c.step, effects.c.channel, effects.c.ordinal, effects.c.attempts
+        )
+    )
+    return [
+        Effect(row.case_id, Step(row.step), row.channel, row.ordinal, EffectState.UNCERTAIN, row.attempts)
+        for row in tx.execute(statement)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where an effect was found by one of its ids."""
+
+    case_id: int
+    step: Step
+    ordinal: int
+    state: EffectState
+    key: str
+
+
+def find(tx: Tx, *, provider_ids: Sequence[str], tracking_ids: Sequence[str]) -> dict[str, Proof]:
+    """Effects by the vendor's message id or by our tracking id; the result is keyed by whichever id matched."""
+    found: dict[str, Proof] = {}
+    for column, ids in ((effects.c.tracking_id, tracking_ids), (effects.c.provider_id, provider_ids)):
+        wanted = sorted({value for value in ids if value})
+        if not wanted:
+            continue
+        for row in tx.execute(sa.select(effects).where(column.in_(wanted))):
+            proof = Proof(row.case_id, Step(row.step), row.ordinal, EffectState(row.state), row.key)
+            found[str(row._mapping[column])] = proof
+    return found
+
+
+def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> bool:
+    """Settle an effect whose fate is unknown by the vendor's own proof that it arrived. False when it was known."""
+    unknown = [state.value for state in UNKNOWN_FATE]
+    statement = (
+        effects.update()
+        .where(effects.c.key == key, effects.c.state.in_(unknown))
+        .values(
+            state=EffectState.ACCEPTED.value,
+            outcome_class=OutcomeClass.ACCEPTED.value,
+            provider_id=provider_id,
+            detail=detail,
+            settled_at=now,
+        )
+    )
+    return tx.execute(statement).rowcount == 1

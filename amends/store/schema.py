@@ -1,0 +1,327 @@
+"""The tables. Every due-query is an index range over one of the partial indexes below (DESIGN 4.7)."""
+
+import sqlalchemy as sa
+
+from amends.store.types import Id, Json, UtcDateTime
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _when(name: str, *, required: bool = False) -> sa.Column[object]:
+    return sa.Column(name, UtcDateTime, nullable=not required)
+
+
+def _id() -> sa.Column[object]:
+    return sa.Column("id", Id, primary_key=True)
+
+
+journey_versions = sa.Table(
+    "journey_versions",
+    metadata,
+    _id(),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("version", sa.String(16), nullable=False),
+    sa.Column("config", Json, nullable=False),
+    _when("created_at", required=True),
+    sa.UniqueConstraint("journey", "version"),
+)
+
+customers = sa.Table(
+    "customers",
+    metadata,
+    _id(),
+    # Phone, else mail address, else the source's own reference: who two ratings must share to be one person's.
+    sa.Column("key", sa.String(300), nullable=False, unique=True),
+    sa.Column("name", sa.String(200)),
+    sa.Column("phone", sa.String(20)),
+    sa.Column("email", sa.String(254)),
+    sa.Column("zalo_uid", sa.String(64)),
+    sa.Column("language", sa.String(8)),
+    _when("opted_out_at"),
+)
+
+feedbacks = sa.Table(
+    "feedbacks",
+    metadata,
+    _id(),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("source", sa.String(80), nullable=False),
+    sa.Column("external_id", sa.String(200), nullable=False),
+    sa.Column("customer_id", Id, sa.ForeignKey("customers.id"), nullable=False),
+    _when("received_at", required=True),
+    _when("occurred_at", required=True),
+    sa.Column("scale", sa.String(20), nullable=False),
+    sa.Column("rating", sa.Float),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("order_ref", sa.String(100)),
+    sa.Column("branch", sa.String(200)),
+    sa.Column("product", sa.String(500)),
+    sa.Column("raw", Json, nullable=False),
+    # The routing slip: the only part that is written later, once.
+    sa.Column("verdict", sa.String(20)),
+    sa.Column("reason", sa.String(300)),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id")),
+    _when("routed_at"),
+    sa.UniqueConstraint("source", "external_id"),
+)
+sa.Index(
+    "ix_feedbacks_unrouted",
+    feedbacks.c.journey,
+    feedbacks.c.id,
+    postgresql_where=feedbacks.c.verdict.is_(None),
+    sqlite_where=feedbacks.c.verdict.is_(None),
+)
+sa.Index(
+    "ix_feedbacks_case_id",
+    feedbacks.c.case_id,
+    postgresql_where=feedbacks.c.case_id.is_not(None),
+    sqlite_where=feedbacks.c.case_id.is_not(None),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    _id(),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("source", sa.String(80), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("location", sa.String(500), nullable=False),
+    sa.Column("problems", Json, nullable=False),
+    sa.Column("raw", Json, nullable=False),
+    _when("received_at", required=True),
+    sa.UniqueConstraint("source", "fingerprint"),
+)
+
+cases = sa.Table(
+    "cases",
+    metadata,
+    _id(),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("version_id", Id, sa.ForeignKey("journey_versions.id"), nullable=False),
+    sa.Column("customer_id", Id, sa.ForeignKey("customers.id"), nullable=False),
+    _when("opened_at", required=True),
+    _when("last_feedback_at", required=True),
+    sa.Column("order_ref", sa.String(100)),
+    sa.Column("branch", sa.String(200)),
+    sa.Column("product", sa.String(500)),
+    sa.Column("stars", sa.SmallInteger, nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("outcome", sa.String(20)),
+    sa.Column("outcome_reason", sa.String(300), nullable=False, server_default=""),
+    _when("closed_at"),
+)
+sa.Index("ix_cases_customer_id", cases.c.customer_id, cases.c.id)
+
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False, unique=True),
+    sa.Column("state", sa.String(10), nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    sa.Column("assignee", sa.String(40)),
+    sa.Column("cycle", sa.SmallInteger, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("root_cause", sa.String(200)),
+    _when("opened_at", required=True),
+    _when("first_response_at"),
+    _when("solved_at"),
+)
+sa.Index(
+    "ix_tickets_unsolved",
+    tickets.c.assignee,
+    tickets.c.id,
+    postgresql_where=tickets.c.state != "solved",
+    sqlite_where=tickets.c.state != "solved",
+)
+
+sla_clocks = sa.Table(
+    "sla_clocks",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("cycle", sa.SmallInteger, nullable=False),
+    sa.Column("severity", sa.String(10), nullable=False),
+    _when("started_at", required=True),
+    _when("warn_at", required=True),
+    _when("due_at", required=True),
+    _when("met_at"),
+    sa.UniqueConstraint("case_id", "kind", "cycle"),
+)
+
+agenda = sa.Table(
+    "agenda",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("step", sa.String(20), nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    # NULL once the step is over: then the row is out of the due index and costs nothing.
+    _when("due_at"),
+    sa.Column("lease_owner", sa.String(36)),
+    _when("lease_until"),
+    sa.Column("result", sa.String(20)),
+    sa.UniqueConstraint("case_id", "step", "ordinal"),
+)
+sa.Index(
+    "ix_agenda_due",
+    agenda.c.journey,
+    agenda.c.step,
+    agenda.c.due_at,
+    agenda.c.id,
+    postgresql_where=agenda.c.due_at.is_not(None),
+    sqlite_where=agenda.c.due_at.is_not(None),
+)
+
+effects = sa.Table(
+    "effects",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False),
+    sa.Column("customer_id", Id, sa.ForeignKey("customers.id")),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("step", sa.String(20), nullable=False),
+    sa.Column("channel", sa.String(20), nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(36), nullable=False, unique=True),
+    sa.Column("tracking_id", sa.String(48), nullable=False, unique=True),
+    sa.Column("policy", sa.String(20), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("attempts", sa.SmallInteger, nullable=False),
+    sa.Column("owner", sa.String(36)),
+    sa.Column("template_id", sa.String(40)),
+    sa.Column("provider_id", sa.String(100)),
+    sa.Column("outcome_class", sa.String(20)),
+    sa.Column("code", sa.String(40)),
+    sa.Column("detail", sa.String(500), nullable=False, server_default=""),
+    sa.Column("cost_vnd", sa.Integer, nullable=False, server_default="0"),
+    _when("created_at", required=True),
+    _when("sent_at"),
+    _when("lease_until"),
+    _when("settled_at"),
+    _when("next_attempt_at"),
+    sa.UniqueConstraint("case_id", "step", "channel", "ordinal"),
+)
+sa.Index("ix_effects_provider_id", effects.c.provider_id)
+sa.Index(
+    "ix_effects_customer_id_settled_at",
+    effects.c.customer_id,
+    effects.c.settled_at,
+    postgresql_where=sa.and_(effects.c.customer_id.is_not(None), effects.c.state == "accepted"),
+    sqlite_where=sa.and_(effects.c.customer_id.is_not(None), effects.c.state == "accepted"),
+)
+sa.Index(
+    "ix_effects_open",
+    effects.c.state,
+    effects.c.id,
+    postgresql_where=effects.c.state.in_(["sending", "uncertain", "waiting"]),
+    sqlite_where=effects.c.state.in_(["sending", "uncertain", "waiting"]),
+)
+
+timeline = sa.Table(
+    "timeline",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False),
+    _when("at", required=True),
+    sa.Column("event", sa.String(60), nullable=False),
+    sa.Column("actor", sa.String(60), nullable=False),
+    sa.Column("detail", sa.String(500), nullable=False, server_default=""),
+)
+sa.Index("ix_timeline_case_id", timeline.c.case_id, timeline.c.id)
+
+surveys = sa.Table(
+    "surveys",
+    metadata,
+    _id(),
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), nullable=False),
+    sa.Column("cycle", sa.SmallInteger, nullable=False),
+    _when("asked_at"),
+    _when("answered_at"),
+    sa.Column("rate", sa.SmallInteger),
+    sa.Column("scale", sa.String(20)),
+    sa.Column("satisfied", sa.Boolean),
+    sa.Column("skipped", sa.String(20)),
+    sa.Column("reason", sa.String(300), nullable=False, server_default=""),
+    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.UniqueConstraint("case_id", "cycle"),
+)
+
+budgets = sa.Table(
+    "budgets",
+    metadata,
+    sa.Column("journey", sa.String(40), primary_key=True),
+    sa.Column("spent_count", sa.Integer, nullable=False),
+    sa.Column("spent_vnd", sa.BigInteger, nullable=False),
+)
+
+vouchers = sa.Table(
+    "vouchers",
+    metadata,
+    _id(),
+    sa.Column("journey", sa.String(40), nullable=False),
+    sa.Column("code", sa.String(40), nullable=False),
+    # One voucher per case, for ever; NULL while a pooled code waits in its pool.
+    sa.Column("case_id", Id, sa.ForeignKey("cases.id"), unique=True),
+    sa.Column("value_vnd", sa.Integer),
+    sa.Column("state", sa.String(12), nullable=False),
+    _when("reserved_at"),
+    _when("expires_at"),
+    sa.UniqueConstraint("journey", "code"),
+)
+sa.Index(
+    "ix_vouchers_free",
+    vouchers.c.journey,
+    vouchers.c.id,
+    postgresql_where=vouchers.c.state == "free",
+    sqlite_where=vouchers.c.state == "free",
+)
+
+cursors = sa.Table(
+    "cursors",
+    metadata,
+    sa.Column("name", sa.String(300), primary_key=True),
+    sa.Column("value", sa.String(300), nullable=False),
+)
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    _id(),
+    sa.Column("channel", sa.String(20), nullable=False),
+    sa.Column("code", sa.String(40), nullable=False),
+    sa.Column("detail", sa.String(500), nullable=False),
+    sa.Column("times", sa.Integer, nullable=False),
+    _when("opened_at", required=True),
+    _when("last_seen_at", required=True),
+    _when("resolved_at"),
+)
+# One open incident per channel and code, however many messages it stops.
+sa.Index(
+    "uq_incidents_open",
+    incidents.c.channel,
+    incidents.c.code,
+    unique=True,
+    postgresql_where=incidents.c.resolved_at.is_(None),
+    sqlite_where=incidents.c.resolved_at.is_(None),
+)
+
+credentials = sa.Table(
+    "credentials",
+    metadata,
+    sa.Column("account", sa.String(100), primary_key=True),
+    sa.Column("access_token", sa.Text),
+    sa.Column("refresh_token", sa.Text),
+    _when("expires_at"),
+    sa.Column("lease_owner", sa.String(36)),
+    _when("lease_until"),
+)

@@ -1,0 +1,26 @@
+"""The few statements whose spelling differs between SQLite and PostgreSQL."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from amends.store.engine import Tx
+
+
+def upsert(tx: Tx, table: sa.Table) -> Any:
+    """An INSERT with `on_conflict_do_nothing` and `on_conflict_do_update`, in the open database's dialect."""
+    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def locked(tx: Tx, query: sa.Select[Any], *, skip: bool = False) -> sa.Select[Any]:
+    """Lock the rows read until the transaction ends. SQLite's writer holds the whole file already."""
+    return query.with_for_update(skip_locked=skip) if tx.dialect.name == "postgresql" else query
+
+
+def execute_many(tx: Tx, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run `statement` for every row in one batch; nothing for none. Returns the number of rows it touched."""
+    if not rows:
+        return 0
+    return int(tx.execute(statement, list(rows)).rowcount)

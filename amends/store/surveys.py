@@ -1,0 +1,63 @@
+"""Surveys: asked once per cycle of a case, answered by poll."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from amends.domain.journey.aftercare import CaseOutcome
+from amends.domain.ratings import Scale
+from amends.store.engine import Tx
+from amends.store.schema import surveys
+from amends.store.sql import upsert
+
+
+def asked(tx: Tx, case_id: int, cycle: int, now: datetime) -> None:
+    """The survey left; the answer window runs from here."""
+    _write(tx, case_id, cycle, {"asked_at": now})
+
+
+def skipped(tx: Tx, case_id: int, cycle: int, outcome: CaseOutcome, reason: str) -> None:
+    """The survey could not be asked."""
+    _write(tx, case_id, cycle, {"skipped": outcome.value, "reason": reason[:300]})
+
+
+def _write(tx: Tx, case_id: int, cycle: int, values: dict[str, object]) -> None:
+    statement = upsert(tx, surveys).values(case_id=case_id, cycle=cycle, **values)
+    tx.execute(statement.on_conflict_do_update(index_elements=["case_id", "cycle"], set_=values))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    case_id: int
+    cycle: int
+    rate: int
+    scale: Scale
+    satisfied: bool
+    note: str
+    answered_at: datetime
+    reason: str
+
+
+def answered(tx: Tx, answers: Sequence[Answer]) -> list[Answer]:
+    """Store answers; returns those that were the first of their survey (a second answer changes nothing)."""
+    first = []
+    for answer in answers:
+        values = {
+            "answered_at": answer.answered_at,
+            "rate": answer.rate,
+            "scale": answer.scale.value,
+            "satisfied": answer.satisfied,
+            "note": answer.note,
+            "reason": answer.reason[:300],
+        }
+        # The row may be missing when the sweep that asked died in the call: the answer counts all the same.
+        statement = (
+            upsert(tx, surveys)
+            .values(case_id=answer.case_id, cycle=answer.cycle, **values)
+            .on_conflict_do_update(
+                index_elements=["case_id", "cycle"], set_=values, where=surveys.c.answered_at.is_(None)
+            )
+        )
+        if tx.execute(statement).rowcount == 1:
+            first.append(answer)
+    return first

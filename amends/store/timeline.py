@@ -1,0 +1,42 @@
+"""The timeline: append-only record of all that happened to a case, and who or what did it. No personal data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from amends.store.engine import Tx
+from amends.store.schema import timeline
+from amends.store.sql import execute_many
+
+ENGINE = "amends"
+"""The actor of everything that no person did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line. `event` is `step.outcome`, e.g. `acknowledge.sent`; `at` is aware UTC."""
+
+    case_id: int
+    at: datetime
+    event: str
+    detail: str = ""
+    actor: str = ENGINE
+
+
+def append(tx: Tx, entries: Sequence[Entry]) -> None:
+    execute_many(
+        tx,
+        timeline.insert(),
+        [
+            {"case_id": e.case_id, "at": e.at, "event": e.event, "actor": e.actor, "detail": e.detail[:500]}
+            for e in entries
+        ],
+    )
+
+
+def of_case(tx: Tx, case_id: int) -> list[Entry]:
+    """The whole timeline of a case, oldest first."""
+    query = sa.select(timeline).where(timeline.c.case_id == case_id).order_by(timeline.c.id)
+    return [Entry(row.case_id, row.at, row.event, row.detail, row.actor) for row in tx.execute(query)]

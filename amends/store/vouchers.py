@@ -1,0 +1,99 @@
+"""Vouchers and their budget: money is reserved in the transaction that decides to spend it (DESIGN 4.10)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from amends.domain.journey.aftercare import GeneratedCodes, Reward
+from amends.domain.voucher_codes import generated_code
+from amends.store.engine import Tx
+from amends.store.schema import budgets, vouchers
+from amends.store.sql import execute_many, locked, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """A code reserved for one case. `value_vnd` in VND, `expires_at` aware UTC."""
+
+    code: str
+    value_vnd: int
+    expires_at: datetime
+
+
+def add_to_pool(tx: Tx, journey: str, codes: Sequence[str]) -> int:
+    """Put codes into the journey's pool; known ones are left alone. Returns how many were new."""
+    rows = [{"journey": journey, "code": code, "state": "free"} for code in codes]
+    return execute_many(tx, upsert(tx, vouchers).on_conflict_do_nothing(), rows)
+
+
+def reserve(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -> Voucher | str:
+    """The case's voucher: the one it has, or a new one within the budget. A string says why there is none."""
+    held = tx.execute(sa.select(vouchers).where(vouchers.c.case_id == case_id)).one_or_none()
+    if held is not None:
+        return Voucher(held.code, held.value_vnd, held.expires_at)
+    tx.execute(
+        upsert(tx, budgets).values(journey=journey, spent_count=0, spent_vnd=0).on_conflict_do_nothing()
+    )
+    spend = (
+        budgets.update()
+        .where(
+            budgets.c.journey == journey,
+            budgets.c.spent_count + 1 <= reward.budget.count,
+            budgets.c.spent_vnd + reward.value_vnd <= reward.budget.vnd,
+        )
+        .values(spent_count=budgets.c.spent_count + 1, spent_vnd=budgets.c.spent_vnd + reward.value_vnd)
+    )
+    if tx.execute(spend).rowcount == 0:
+        return f"the budget of {reward.budget.count} vouchers or {reward.budget.vnd:,} VND is used up"
+    expires_at = now + timedelta(days=reward.valid_days)
+    issued = {
+        "case_id": case_id,
+        "value_vnd": reward.value_vnd,
+        "state": "reserved",
+        "reserved_at": now,
+        "expires_at": expires_at,
+    }
+    if isinstance(reward.codes, GeneratedCodes):
+        code = generated_code(reward.codes.prefix)
+        tx.execute(vouchers.insert().values(journey=journey, code=code, **issued))
+        return Voucher(code, reward.value_vnd, expires_at)
+    free = (
+        sa.select(vouchers.c.id, vouchers.c.code)
+        .where(vouchers.c.journey == journey, vouchers.c.state == "free")
+        .order_by(vouchers.c.id)
+        .limit(1)
+    )
+    row = tx.execute(locked(tx, free, skip=True)).one_or_none()
+    if row is None:
+        _give_back(tx, journey, reward.value_vnd)
+        return "the pool of voucher codes is empty"
+    tx.execute(vouchers.update().where(vouchers.c.id == row.id).values(**issued))
+    return Voucher(row.code, reward.value_vnd, expires_at)
+
+
+def issued(tx: Tx, case_id: int) -> None:
+    """The customer has the code (or may have it): it is spent."""
+    tx.execute(vouchers.update().where(vouchers.c.case_id == case_id).values(state="issued"))
+
+
+def cancel(tx: Tx, case_id: int) -> None:
+    """The customer surely never got the code: the money goes back to the budget.
+
+    The code itself is retired, not reused: it has been shown to a vendor.
+    """
+    row = tx.execute(
+        sa.select(vouchers).where(vouchers.c.case_id == case_id, vouchers.c.state == "reserved")
+    ).one_or_none()
+    if row is not None:
+        tx.execute(vouchers.update().where(vouchers.c.id == row.id).values(state="cancelled"))
+        _give_back(tx, row.journey, row.value_vnd)
+
+
+def _give_back(tx: Tx, journey: str, value_vnd: int) -> None:
+    tx.execute(
+        budgets.update()
+        .where(budgets.c.journey == journey)
+        .values(spent_count=budgets.c.spent_count - 1, spent_vnd=budgets.c.spent_vnd - value_vnd)
+    )

@@ -1,0 +1,249 @@
+"""What every HTTP connector shares: one client, time-outs, pacing, short retries, and an honest "unknown".
+
+Three rings of retry (DESIGN 5.5): this is the innermost, for trouble that passes within seconds. A request
+is repeated here only if it surely was not taken or is safe to repeat; everything longer is the ledger's
+affair (`RETRY_LATER`), and everything doubtful is `UNCERTAIN` and never repeated.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import structlog
+from aiolimiter import AsyncLimiter
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity.wait import wait_exponential_jitter
+
+from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.errors import NeedsHuman, VendorUnavailable
+from connectors.http_answers import refused, retry_after_s
+
+Clock = Callable[[], datetime]
+"""Tells the time as aware UTC; the demo and the tests advance it."""
+
+log = structlog.get_logger()
+
+LONGEST_WAIT_S = 5.0
+"""A `Retry-After` above this is left to the ledger: no sweep sits on a claimed case for minutes."""
+
+_NEVER_LEFT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard and how long one connector tries. Times in seconds.
+
+    `budget_s` bounds all attempts of one call together: no attempt starts after it.
+    """
+
+    timeout_s: float = 10
+    budget_s: float = 20
+    attempts: int = 3
+    per_second: float = 50
+    connections: int = 64
+
+
+class _NotTakenError(Exception):
+    """This attempt surely did nothing (or was a read): it may be repeated."""
+
+    def __init__(self, code: str, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(code)
+        self.code, self.detail, self.retry_after_s = code, detail, retry_after_s
+
+
+class _UnknownFateError(Exception):
+    """The request may have been taken; nobody knows."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.code, self.detail = code, detail
+
+
+class HttpApi:
+    """One vendor's HTTP API for one event loop. Use as `async with`; opened once per sweep.
+
+    `AsyncClient` and `AsyncLimiter` belong to the loop they first run in, hence they are made on entering.
+    Redirects are never followed: they would carry the access token to another host.
+    """
+
+    def __init__(
+        self,
+        vendor: str,
+        clock: Clock,
+        limits: Limits | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.vendor = vendor
+        self.clock = clock
+        self.limits = limits or Limits()
+        self._transport = transport
+        self._client: httpx.AsyncClient | None = None
+        self._limiter: AsyncLimiter | None = None
+
+    def __repr__(self) -> str:
+        return f"HttpApi({self.vendor!r})"
+
+    async def __aenter__(self) -> Self:
+        limits = self.limits
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(limits.timeout_s, connect=min(limits.timeout_s, 5)),
+            follow_redirects=False,
+            # Idle connections are dropped before the usual server does (5 s and more): a request written to
+            # a connection the server is just closing would be an unknown send for no good reason.
+            limits=httpx.Limits(
+                max_connections=limits.connections,
+                max_keepalive_connections=limits.connections,
+                keepalive_expiry=2.5,
+            ),
+            transport=self._transport,
+        )
+        rate = limits.per_second
+        self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+        self._client = self._limiter = None
+
+    async def write(
+        self,
+        operation: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+    ) -> httpx.Response | Outcome:
+        """POST something that must not happen twice.
+
+        Returns the response when the vendor answered with 2xx or 401 (the connector reads both), else
+        the outcome: `RETRY_LATER` (surely not taken), `UNCERTAIN`, `PAYLOAD_REFUSED` or `NEEDS_HUMAN`.
+        """
+
+        async def attempt() -> httpx.Response:
+            response = await self._request(
+                "POST", url, repeatable=False, headers=headers, json=json, data=form
+            )
+            # 503 and 429 are said by a gate before the work is done. Any other 5xx can come after it: a 500
+            # thrown while the answer was being written, a 502/504 from a proxy that lost its upstream.
+            if response.status_code >= 500:
+                raise _UnknownFateError(
+                    f"http_{response.status_code}", "the server failed while working on it"
+                )
+            return response
+
+        try:
+            response = await self._patiently(attempt)
+        except _NotTakenError as trouble:
+            return self._later(trouble)
+        except _UnknownFateError as doubt:
+            return Outcome(OutcomeClass.UNCERTAIN, code=doubt.code, detail=doubt.detail)
+        if response.is_success or response.status_code == 401:
+            return response
+        return refused(response.status_code)
+
+    async def read(
+        self, operation: str, url: str, *, headers: Mapping[str, str], params: Mapping[str, str | int]
+    ) -> httpx.Response:
+        """GET something; repeated freely within the budget. Returns the response to a 2xx or 401.
+
+        Raises `VendorUnavailable` when it stays down, `NeedsHuman` when asking again cannot help.
+        """
+
+        async def attempt() -> httpx.Response:
+            response = await self._request("GET", url, repeatable=True, headers=headers, params=params)
+            if response.status_code >= 500:
+                raise _NotTakenError(f"http_{response.status_code}", "the server failed")
+            return response
+
+        try:
+            response = await self._patiently(attempt)
+        except _NotTakenError as trouble:
+            raise VendorUnavailable(
+                self.vendor, operation, trouble.code, trouble.detail, retry_after_s=trouble.retry_after_s
+            ) from None
+        if response.is_success or response.status_code == 401:
+            return response
+        final = refused(response.status_code)
+        raise NeedsHuman(self.vendor, operation, final.code or "", final.detail)
+
+    async def _patiently(self, attempt: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+        limits = self.limits
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(_passes_soon),
+            wait=_wait,
+            stop=stop_after_attempt(limits.attempts) | stop_before_delay(limits.budget_s),
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    async def _request(self, method: str, url: str, *, repeatable: bool, **parts: Any) -> httpx.Response:
+        if self._client is None or self._limiter is None:
+            raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
+        await self._limiter.acquire()
+        try:
+            # httpx times each read; a server that drips one byte a second needs a deadline of its own.
+            async with asyncio.timeout(2 * self.limits.timeout_s):
+                response = await self._client.request(method, url, **parts)
+        # `from None` throughout: an httpx exception holds the request and with it the token.
+        except _NEVER_LEFT as error:
+            raise _NotTakenError(type(error).__name__, "no connection") from None
+        except (httpx.RequestError, TimeoutError) as error:
+            detail = f"no answer within {self.limits.timeout_s:g} s or a broken connection"
+            if repeatable:
+                raise _NotTakenError(type(error).__name__, detail) from None
+            raise _UnknownFateError(type(error).__name__, detail) from None
+        if response.status_code in (429, 503):
+            raise _NotTakenError(
+                f"http_{response.status_code}", "busy", retry_after_s(response.headers, self.clock())
+            )
+        return response
+
+    def _later(self, trouble: _NotTakenError) -> Outcome:
+        wait = trouble.retry_after_s
+        return Outcome(
+            OutcomeClass.RETRY_LATER,
+            code=trouble.code,
+            detail=trouble.detail,
+            retry_at=None if wait is None else self.clock() + timedelta(seconds=wait),
+        )
+
+
+def _passes_soon(error: BaseException) -> bool:
+    return isinstance(error, _NotTakenError) and (error.retry_after_s or 0) <= LONGEST_WAIT_S
+
+
+_backoff = wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _NotTakenError) and error.retry_after_s is not None:
+        return error.retry_after_s
+    return _backoff(state)
+
+
+def log_outcome(vendor: str, verb: str, outcome: Outcome, **ids: str | None) -> None:
+    """One line per settled call, named `vendor.verb.outcome`, with ids only."""
+    write = log.debug if outcome.accepted else log.warning
+    write(
+        f"{vendor}.{verb}.{outcome.cls.value}",
+        code=outcome.code,
+        provider_id=outcome.provider_id,
+        detail=outcome.detail,
+        **ids,
+    )

@@ -1,0 +1,97 @@
+"""JSON and JSON Lines, streamed: one row in memory at a time, and a broken end costs only what follows it."""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import ijson
+
+from connectors.file_kinds import BadRow, FileKind
+
+_FIX_BROKEN = "export the file again; the rows before this place are good"
+_KEPT = 100_000
+_END = object()
+
+Row = dict[str, Any]
+
+
+def read_json(path: Path, found: FileKind) -> Iterator[tuple[str, Row | BadRow]]:
+    """The objects of the array, or of the first list of objects inside the one object, or that object alone.
+
+    Places are counted from 1: `reviews.json item 3`. After a syntax error comes one `BadRow`, the last.
+    """
+    prefix = _list_prefix(path, found)
+    number = 0
+    with path.open("rb") as file:
+        items = ijson.items(_utf8(file, found.encoding), prefix, use_float=True)
+        while True:
+            number += 1
+            place = f"{path.name} item {number}"
+            try:
+                item = next(items, _END)
+            except (ijson.JSONError, UnicodeDecodeError) as error:
+                problem = f"the JSON breaks off or is broken here ({_short(error)})"
+                yield place, BadRow(problem, _FIX_BROKEN, {"_file": path.name, "_item": number})
+                return
+            if item is _END:
+                return
+            yield place, _row(item)
+
+
+def read_json_lines(path: Path, found: FileKind) -> Iterator[tuple[str, Row | BadRow]]:
+    """One object a line; empty lines are passed over, a broken line is a `BadRow` and the rest goes on."""
+    with path.open(encoding=found.encoding, errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            text = line.strip().lstrip("\ufeff")
+            if not text:
+                continue
+            place = f"{path.name} line {number}"
+            try:
+                item = json.loads(text, parse_constant=_no_constant)
+            except ValueError as error:
+                yield (
+                    place,
+                    BadRow(f"it is not JSON ({_short(error)})", "correct the line", {"_line": text[:_KEPT]}),
+                )
+                continue
+            yield place, _row(item)
+
+
+def _list_prefix(path: Path, found: FileKind) -> str:
+    """ijson's name of the values to stream: of the array, of the first list of objects, or of it all."""
+    if found.sample.lstrip().startswith("["):
+        return "item"
+    opened: str | None = None
+    with path.open("rb") as file:
+        try:
+            for prefix, event, _ in ijson.parse(_utf8(file, found.encoding)):
+                if event == "start_map" and opened is not None:
+                    return f"{opened}.item"
+                opened = prefix if event == "start_array" else None
+        except (ijson.JSONError, UnicodeDecodeError):
+            return ""  # no list before the break: the reader will say where it broke
+    return ""
+
+
+def _utf8(file: IO[bytes], encoding: str) -> IO[bytes]:
+    """ijson reads UTF-8 without a byte order mark."""
+    return file if encoding == "utf-8" else cast(IO[bytes], codecs.EncodedFile(file, "utf-8", encoding))
+
+
+def _row(item: object) -> Row | BadRow:
+    if isinstance(item, dict):
+        return item
+    return BadRow(
+        f"it is a {type(item).__name__}, not an object", 'write it as {"rating": 2, ...}', {"_value": item}
+    )
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _short(error: Exception) -> str:
+    """The first line of the parser's message, without the piece of data that some append."""
+    return (str(error).splitlines() or [type(error).__name__])[0].partition(": line")[0].strip()

@@ -1,0 +1,106 @@
+"""Mails to customers, in plain text, through the mail server of `AMENDS_CUSTOMER_MAIL_URL`."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from types import TracebackType
+from typing import Self
+
+from pydantic import SecretStr
+
+from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.apprise_logs import keep_secrets_out_of_logs
+from connectors.base import Clock, log_outcome
+from connectors.mail_server import MailServer, deliver, mail_server
+from connectors.ports import Message, Recipient
+
+VENDOR = "email"
+_POLICY = SMTP.clone(cte_type="7bit")
+"""Vietnamese goes out encoded, so that the server need not know 8BITMIME."""
+
+_THREADS = 8
+"""Also the most SMTP connections open at once; each mail opens its own."""
+
+
+class CustomerMail:
+    """Channel "email". Use as `async with`. An URL that is no mail URL makes every send `NEEDS_HUMAN`.
+
+    `Message-ID` is derived from the message's key: a mail repeated by an operator can be told as the same
+    one by mail programs and in the server's log.
+    """
+
+    name = "email"
+
+    def __init__(self, url: SecretStr, clock: Clock) -> None:
+        self._url = url
+        self._clock = clock
+        self._server: MailServer | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def __repr__(self) -> str:
+        return f"CustomerMail({self._server.host if self._server else 'not open'!r})"
+
+    async def __aenter__(self) -> Self:
+        keep_secrets_out_of_logs()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
+        self._server = await asyncio.get_running_loop().run_in_executor(
+            self._threads, mail_server, self._url.get_secret_value()
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads = None
+
+    def reaches(self, recipient: Recipient) -> bool:
+        return bool(recipient.email)
+
+    async def send(self, message: Message) -> Outcome:
+        """Subject and body to `recipient.email`; see `deliver` for what each answer of the server means."""
+        outcome = await self._send(message)
+        log_outcome(VENDOR, "send", outcome, tracking_id=message.tracking_id)
+        return outcome
+
+    async def _send(self, message: Message) -> Outcome:
+        if self._threads is None:
+            raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
+        address = message.recipient.email
+        if not address:
+            return Outcome(OutcomeClass.UNREACHABLE, code="no_email", detail="no email address")
+        # A line break would be a second SMTP command; beyond ASCII the server would need SMTPUTF8.
+        if not address.isascii() or not address.isprintable() or " " in address or "@" not in address:
+            return Outcome(
+                OutcomeClass.UNREACHABLE, code="bad_email", detail="not an address that SMTP can carry"
+            )
+        if not message.body:
+            return Outcome(OutcomeClass.PAYLOAD_REFUSED, code="empty", detail="the mail has no text")
+        if self._server is None:
+            return Outcome(
+                OutcomeClass.NEEDS_HUMAN,
+                code="bad_url",
+                detail="AMENDS_CUSTOMER_MAIL_URL is not a mail URL: write mailtos://user:password@host?from=...",
+            )
+        mail = self._compose(self._server, message, address)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, deliver, self._server, mail, address
+        )
+
+    def _compose(self, server: MailServer, message: Message, address: str) -> EmailMessage:
+        mail = EmailMessage(policy=_POLICY)
+        mail["From"] = server.from_header
+        mail["To"] = address
+        if server.reply_to:
+            mail["Reply-To"] = ", ".join(server.reply_to)
+        # One line, whatever a template made of it: a header cannot hold a line break.
+        mail["Subject"] = " ".join(message.subject.split())
+        mail["Date"] = format_datetime(self._clock())
+        mail["Message-ID"] = f"<{message.key}@{server.domain}>"
+        # RFC 3834: holiday replies stay at home.
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.body)
+        return mail

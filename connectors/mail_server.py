@@ -1,0 +1,177 @@
+"""The mail server of `AMENDS_CUSTOMER_MAIL_URL`, read once, and one SMTP delivery whose every end is known.
+
+Apprise parses the URL (and knows the servers of the big mail hosts), but its own sending swallows every
+error into False. Whether a mail to a *customer* may be repeated depends on exactly that error, so the
+delivery is the standard library's `smtplib`, step by step.
+"""
+
+import smtplib
+import ssl
+from dataclasses import dataclass, field
+from email.header import decode_header, make_header
+from email.message import EmailMessage
+from email.utils import formataddr
+from typing import Any
+
+from amends.domain.outcome import Outcome, OutcomeClass
+
+_TIMEOUT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """Where and how to hand in mail. `mode` is `insecure`, `starttls` or `ssl`."""
+
+    host: str
+    port: int
+    mode: str
+    sender: str
+    sender_name: str
+    user: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    reply_to: tuple[str, ...] = ()
+    verify_certificate: bool = True
+
+    @property
+    def from_header(self) -> str:
+        return formataddr((self.sender_name, self.sender)) if self.sender_name else self.sender
+
+    @property
+    def domain(self) -> str:
+        return self.sender.rpartition("@")[2]
+
+
+def mail_server(url: str) -> MailServer | None:
+    """Read an Apprise mail URL (`mailtos://user:password@host?from=...&name=...`); None when it is not one.
+
+    Recipients in the URL (`to`, `cc`, `bcc`) are ignored: every mail goes to one customer.
+    """
+    from apprise import Apprise
+
+    plugin: Any = Apprise.instantiate(url)
+    if plugin is None or not hasattr(plugin, "secure_mode"):
+        return None
+    name, address = plugin.from_addr
+    return MailServer(
+        host=plugin.smtp_host,
+        port=int(plugin.port),
+        mode=plugin.secure_mode,
+        sender=address,
+        # Apprise puts its own name where the URL has none, and encodes the others for the wire.
+        sender_name="" if not name or name == plugin.app_id else str(make_header(decode_header(name))),
+        user=plugin.user,
+        password=plugin.password,
+        reply_to=tuple(sorted(plugin.reply_to)),
+        verify_certificate=plugin.verify_certificate,
+    )
+
+
+def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
+    """Hand one mail in; blocking. Before DATA nothing was taken, after it only the server's word counts.
+
+    A 4xx reply is `RETRY_LATER`. A 5xx reply is about us (`NEEDS_HUMAN`) while we log in and name the
+    sender, about the customer (`UNREACHABLE`) at RCPT, about the mail (`PAYLOAD_REFUSED`) at DATA. A
+    connection lost after DATA began is `UNCERTAIN`.
+    """
+    stage = "connect"
+    smtp: smtplib.SMTP | None = None
+    try:
+        smtp = _connect(server)
+        stage = "login"
+        smtp.ehlo_or_helo_if_needed()
+        if server.user and server.password:
+            if not (server.user + server.password).isascii():
+                # smtplib would raise an error that quotes them.
+                raise smtplib.SMTPNotSupportedError("smtplib logs in with ASCII only")
+            smtp.login(server.user, server.password)
+        stage = "mail"
+        _expect(smtp.mail(server.sender))
+        stage = "rcpt"
+        _expect(smtp.rcpt(address))
+        stage = "data"
+        _expect(smtp.data(mail.as_bytes()))
+    except _Reply as reply:
+        return _judge(stage, reply.code)
+    except smtplib.SMTPResponseException as error:
+        return _judge(stage, error.smtp_code)
+    except OSError as error:
+        if stage in ("connect", "login") and _disagrees(error):
+            detail = "the mail server does not offer the encryption or login of AMENDS_CUSTOMER_MAIL_URL"
+            return Outcome(OutcomeClass.NEEDS_HUMAN, code=type(error).__name__, detail=detail)
+        lost = stage == "data"
+        return Outcome(
+            OutcomeClass.UNCERTAIN if lost else OutcomeClass.RETRY_LATER,
+            code=type(error).__name__,
+            detail="the connection broke while the mail was handed in"
+            if lost
+            else f"no mail server at {stage}",
+        )
+    finally:
+        if smtp is not None:
+            _leave(smtp)
+    return Outcome(OutcomeClass.ACCEPTED, provider_id=str(mail["Message-ID"]), code="250")
+
+
+class _Reply(Exception):  # noqa: N818 - a reply code, which may well be about a wrong address
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def _disagrees(error: OSError) -> bool:
+    if isinstance(error, smtplib.SMTPException):
+        return not isinstance(error, smtplib.SMTPServerDisconnected)
+    return isinstance(error, ssl.SSLError)
+
+
+def _expect(reply: tuple[int, bytes]) -> None:
+    if not 200 <= reply[0] < 300:
+        raise _Reply(reply[0])
+
+
+def _connect(server: MailServer) -> smtplib.SMTP:
+    context = ssl.create_default_context()
+    if not server.verify_certificate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if server.mode == "ssl":
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=_TIMEOUT_S, context=context)
+    smtp = smtplib.SMTP(server.host, server.port, timeout=_TIMEOUT_S)
+    if server.mode == "starttls":
+        try:
+            smtp.starttls(context=context)
+        except BaseException:
+            smtp.close()
+            raise
+    return smtp
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    try:
+        smtp.quit()
+    except (OSError, smtplib.SMTPException):
+        smtp.close()
+
+
+_ABOUT = {
+    "rcpt": (OutcomeClass.UNREACHABLE, "the mail server refuses this recipient"),
+    "data": (OutcomeClass.PAYLOAD_REFUSED, "the mail server refuses this mail"),
+}
+_ABOUT_US = (
+    OutcomeClass.NEEDS_HUMAN,
+    "the mail server refuses our login or sender: check AMENDS_CUSTOMER_MAIL_URL",
+)
+
+
+def _judge(stage: str, code: int) -> Outcome:
+    # The server's own words are left out: they like to quote the customer's address.
+    if code < 0:
+        # smtplib's sign of a connection that broke before a reply; nothing is handed in before DATA ends.
+        cls = OutcomeClass.UNCERTAIN if stage == "data" else OutcomeClass.RETRY_LATER
+        return Outcome(cls, code="no_reply", detail=f"the connection broke at {stage}")
+    if code < 500:
+        return Outcome(
+            OutcomeClass.RETRY_LATER, code=str(code), detail=f"the mail server is not ready at {stage}"
+        )
+    cls, detail = _ABOUT.get(stage, _ABOUT_US)
+    return Outcome(cls, code=str(code), detail=detail)

@@ -1,0 +1,136 @@
+"""Notifies staff through Apprise: one URL per contact, for mail, Slack, Telegram, Lark, Zulip and 100 more.
+
+Apprise answers only yes or no, so it cannot say whether a failed notification left. Agent notifications are
+`at_least_once` by policy: a no is `RETRY_LATER`, and an agent may, seldom, read one notice twice.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from pydantic import SecretStr
+
+from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.apprise_contact import LONGEST_QUEUE_S, AppriseContact
+from connectors.apprise_logs import keep_secrets_out_of_logs
+from connectors.base import Clock, log_outcome
+from connectors.inbox_file import InboxFile
+from connectors.ports import Message, Recipient
+
+VENDOR = "notify"
+_THREADS = 8
+
+
+class AppriseNotifier:
+    """Channel "notify": `recipient.contact` names an entry of `Settings.contacts`. Use as `async with`.
+
+    An entry is an Apprise URL (see `AppriseContact` for its pace), or `amends-file:///folder/file.jsonl` for
+    a file that gets one JSON line per notification.
+    """
+
+    name = "notify"
+
+    def __init__(self, contacts: Mapping[str, SecretStr], clock: Clock) -> None:
+        self._urls = contacts
+        self._clock = clock
+        self._contacts: dict[str, AppriseContact | InboxFile | None] = {}
+        self._threads: ThreadPoolExecutor | None = None
+        self._opening: asyncio.Lock | None = None
+
+    def __repr__(self) -> str:
+        return f"AppriseNotifier({sorted(self._urls)})"
+
+    async def __aenter__(self) -> Self:
+        keep_secrets_out_of_logs()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="notify")
+        self._opening = asyncio.Lock()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads = None
+        self._contacts.clear()
+
+    def reaches(self, recipient: Recipient) -> bool:
+        """True for anyone with a contact name; a name without an URL is a mistake to report, not to skip."""
+        return bool(recipient.contact)
+
+    async def send(self, message: Message) -> Outcome:
+        """Subject and body to one contact, as plain text."""
+        outcome = await self._send(message)
+        log_outcome(
+            VENDOR, "send", outcome, tracking_id=message.tracking_id, contact=message.recipient.contact
+        )
+        return outcome
+
+    async def _send(self, message: Message) -> Outcome:
+        name = message.recipient.contact
+        if not name:
+            return Outcome(OutcomeClass.UNREACHABLE, code="no_contact", detail="no staff contact is named")
+        if not message.subject and not message.body:
+            return Outcome(OutcomeClass.PAYLOAD_REFUSED, code="empty", detail="neither subject nor body")
+        if name not in self._urls:
+            return _fix(name, "no_url", f'has no URL: add "{name}" to AMENDS_CONTACTS')
+        contact = await self._contact(name)
+        if contact is None:
+            return _fix(
+                name, "bad_url", "has an URL that Apprise does not understand: correct AMENDS_CONTACTS"
+            )
+        if isinstance(contact, InboxFile):
+            return await self._in_thread().run_in_executor(
+                self._threads, contact.append, message, self._clock()
+            )
+        return await self._through_apprise(contact, message)
+
+    async def _through_apprise(self, contact: AppriseContact, message: Message) -> Outcome:
+        loop = self._in_thread()
+        wait = contact.turn(loop.time())
+        if wait > LONGEST_QUEUE_S:
+            return Outcome(
+                OutcomeClass.RETRY_LATER,
+                code="paced",
+                detail=f"this contact takes one notification every {contact.pace_s:g} s",
+                retry_at=self._clock() + timedelta(seconds=wait),
+            )
+        await asyncio.sleep(wait)
+        async with contact.slots:
+            sent = await loop.run_in_executor(self._threads, contact.notify, message.subject, message.body)
+        if sent:
+            return Outcome(OutcomeClass.ACCEPTED)
+        return Outcome(
+            OutcomeClass.RETRY_LATER,
+            code="not_sent",
+            detail="Apprise could not deliver it; its own warning is in the log",
+        )
+
+    async def _contact(self, name: str) -> AppriseContact | InboxFile | None:
+        loop = self._in_thread()
+        assert self._opening is not None  # noqa: S101 - opened together with the threads
+        async with self._opening:
+            if name not in self._contacts:
+                url = self._urls[name].get_secret_value()
+                # Apprise loads its 150 plugins at the first URL: a quarter of a second, off the loop.
+                self._contacts[name] = await loop.run_in_executor(self._threads, _parse, url)
+        return self._contacts[name]
+
+    def _in_thread(self) -> asyncio.AbstractEventLoop:
+        if self._threads is None:
+            raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
+        return asyncio.get_running_loop()
+
+
+def _parse(url: str) -> AppriseContact | InboxFile | None:
+    try:
+        return InboxFile.from_url(url) or AppriseContact(url)
+    except ValueError:
+        return None
+
+
+def _fix(name: str, code: str, what: str) -> Outcome:
+    return Outcome(OutcomeClass.NEEDS_HUMAN, code=code, detail=f"staff contact {name!r} {what}")

@@ -1,0 +1,33 @@
+"""The complaint journey: win back customers who rated us badly."""
+
+from prefect import flow
+
+from amends.domain.journey import ComplaintJourney
+from tasks.acknowledge import acknowledge
+from tasks.close_cases import close_cases
+from tasks.detect import detect
+from tasks.notify_agents import notify_agents
+from tasks.open_tickets import open_tickets
+from tasks.report import leave_report
+from tasks.reward import reward
+from tasks.survey import survey
+from tasks.sweep import sweep_of
+from tasks.watch_sla import warn_and_escalate_on_sla
+
+
+@flow(name="complaint-journey", flow_run_name="{journey.name}", persist_result=False)
+async def complaint(journey: ComplaintJourney) -> dict[str, dict[str, int]]:
+    """Move every customer's complaint one step on, if it is due for one.
+
+    One run is one sweep over all cases of the journey; run it as often as you like, also twice at once.
+    """
+    async with sweep_of(journey) as sweep:
+        await detect(sweep)
+        await acknowledge(sweep)
+        await open_tickets(sweep)
+        await notify_agents(sweep)
+        await warn_and_escalate_on_sla(sweep)
+        await survey(sweep)
+        await reward(sweep)
+        await close_cases(sweep)
+        return await leave_report(sweep)

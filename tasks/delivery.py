@@ -1,0 +1,270 @@
+"""Sending: decide late, commit `sending`, call, write the answer, decide again. The only way to a vendor.
+
+Work goes in waves of as many cases as there may be open calls. One transaction settles the wave before and decides
+the next one, so a wave costs one commit, and a sweep killed at any moment leaves at most one wave of effects whose
+calls may have left (DESIGN 4.3). The decision is a pure function of the case and its effects; it is asked again
+after the answer, and by then knows whether the step is over, must wait, or goes on to the next channel.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from amends.domain.case import Case
+from amends.domain.decision import Decision, Finish, Postpone, Send
+from amends.domain.effects import (
+    Effect,
+    EffectState,
+    Policy,
+    Step,
+    next_attempt_at,
+    state_after,
+    tracking_id,
+)
+from amends.domain.journey import ComplaintJourney
+from amends.domain.outcome import Outcome, OutcomeClass
+from amends.store import agenda, cases, incidents, ledger, timeline
+from amends.store.agenda import Claim
+from amends.store.engine import Tx
+from amends.store.ledger import Intent
+from connectors.ports import Message, Recipient
+from tasks.sweep import Sweep, Tally
+
+PAUSE = timedelta(minutes=15)
+"""How long a paused journey, or a channel that needs a person, waits before it is looked at again."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One claimed item on its way through a wave."""
+
+    claim: Claim
+    case: Case
+    journey: ComplaintJourney
+    """The version the case entered with."""
+    effects: list[Effect]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One job that has decided to send."""
+
+    job: Job
+    send: Send
+    intent: Intent
+
+    @property
+    def tries(self) -> int:
+        """How often this very effect was tried before."""
+        earlier = (
+            e for e in self.job.effects if (e.channel, e.ordinal) == (self.send.channel, self.send.ordinal)
+        )
+        return next((effect.attempts for effect in earlier), 0)
+
+
+Decide = Callable[[Tx, Job, datetime], Decision]
+OnFinish = Callable[[Tx, Job, Finish, datetime], None]
+
+
+def nothing_more(_tx: Tx, _job: Job, _finish: Finish, _now: datetime) -> None:
+    """For steps that nothing follows."""
+
+
+async def deliver(
+    sweep: Sweep, step: Step, claims: Sequence[Claim], decide: Decide, on_finish: OnFinish = nothing_more
+) -> None:
+    """Work through `claims`: `decide` says what to do with each, `on_finish` plans what follows a finished step."""
+    wave = Wave(sweep, step, decide, on_finish)
+    size = sweep.settings.open_calls
+    answered: list[tuple[Call, Outcome]] = []
+    for start in range(0, len(claims), size):
+        with sweep.store.begin() as tx:
+            wave.settle(tx, answered)
+            calls = wave.prepare(tx, claims[start : start + size])
+        outcomes = await asyncio.gather(*(_make(sweep, call) for call in calls))
+        answered = list(zip(calls, outcomes, strict=True))
+    with sweep.store.begin() as tx:
+        wave.settle(tx, answered)
+
+
+async def _make(sweep: Sweep, call: Call) -> Outcome:
+    send, customer, key = call.send, call.job.case.customer, call.intent.key
+    recipient = Recipient(contact=send.contact) if send.contact else Recipient(customer.phone, customer.email)
+    message = Message(
+        key, tracking_id(key), recipient, send.template_id, send.params, send.subject, send.body
+    )
+    try:
+        return await sweep.connectors.channels[send.channel].send(message)
+    except Exception as error:  # a bug in a connector must not hide whether the call has left
+        return Outcome(
+            OutcomeClass.UNCERTAIN, code=type(error).__name__, detail="the connector failed in the call"
+        )
+
+
+class Wave:
+    """The bookkeeping around the calls of one step, a transaction at a time."""
+
+    def __init__(self, sweep: Sweep, step: Step, decide: Decide, on_finish: OnFinish) -> None:
+        self.sweep, self.step, self.decide, self.on_finish = sweep, step, decide, on_finish
+        self.tally: Tally = sweep.tally(step)
+
+    def prepare(self, tx: Tx, batch: Sequence[Claim]) -> list[Call]:
+        """Decide the batch and write `sending` for what is to be sent; the commit follows at once."""
+        sweep, now = self.sweep, self.sweep.now()
+        claims = agenda.still_ours(tx, batch, sweep.owner)
+        if not claims:
+            return []
+        ids = [claim.case_id for claim in claims]
+        dead = ledger.mark_uncertain(tx, ids, self.step, now)
+        timeline.append(tx, [self._line(effect.case_id, "uncertain", _CRASH, now) for effect in dead])
+        found = cases.load(tx, ids, messages_since=sweep.messages_since())
+        effects = ledger.of_cases(tx, ids, [self.step])
+        jobs = []
+        for claim in claims:
+            case = found[claim.case_id]
+            jobs.append(Job(claim, case, sweep.version(tx, case.version_id), effects[case.id]))
+        calls = self._carry_out(tx, jobs, now)
+        intents = [call.intent for call in calls]
+        ours = ledger.begin(tx, intents, owner=sweep.owner, now=now, lease_until=sweep.lease_until())
+        return [call for call in calls if call.intent.key in ours]
+
+    def settle(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> None:
+        """Write the answers, then decide each job again in their light."""
+        if not answered:
+            return
+        sweep, now = self.sweep, self.sweep.now()
+        attempts = {call.intent.key: call.tries + 1 for call, _ in answered}
+        answers = [(call.intent, outcome) for call, outcome in answered]
+        ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
+        self._report_incidents(tx, answers, now)
+        lines, again, waiting = [], [], []
+        for call, outcome in answered:
+            job, state = call.job, state_after(outcome)
+            self.tally.results[_RESULT_OF[state]] += 1
+            if state is not EffectState.WAITING or call.tries == 0:
+                lines.append(self._line(job.case.id, _RESULT_OF[state], _describe(call.send, outcome), now))
+            repeat = state is EffectState.UNCERTAIN and call.send.policy is Policy.AT_LEAST_ONCE
+            if state is EffectState.WAITING or repeat:
+                waiting.append((job.claim, next_attempt_at(outcome, call.tries + 1, now)))
+            else:
+                job.effects = _with_answer(call, outcome, state, now)
+                again.append(job)
+        timeline.append(tx, lines)
+        agenda.postpone(tx, waiting)
+        # A job that wants to send again (next channel, next rung) goes back on the agenda, due at once.
+        agenda.postpone(tx, [(call.job.claim, now) for call in self._carry_out(tx, again, now)])
+
+    def _carry_out(self, tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Call]:
+        """Decide each job and carry out every decision but `Send`; returns the calls to make."""
+        calls, postponed, finished, lines = [], [], [], []
+        for job in jobs:
+            decision = self._held_back(self.decide(tx, job, now), now)
+            match decision:
+                case Send():
+                    calls.append(Call(job, decision, _intent(job, decision)))
+                case Postpone(until, reason, routine):
+                    postponed.append((job.claim, max(until, now + timedelta(seconds=1))))
+                    self.tally.reasons[reason] += 1
+                    if not routine:
+                        lines.append(self._line(job.case.id, "postponed", reason, now))
+                case Finish(result, reason):
+                    finished.append((job.claim, result))
+                    self.on_finish(tx, job, decision, now)
+                    if result not in _TOLD_ALREADY:
+                        self.tally.results[result] += 1
+                        self.tally.reasons[reason] += 1
+                        lines.append(self._line(job.case.id, result, reason, now))
+        agenda.postpone(tx, postponed)
+        agenda.finish(tx, finished)
+        timeline.append(tx, lines)
+        return calls
+
+    def _held_back(self, decision: Decision, now: datetime) -> Decision:
+        if not isinstance(decision, Send):
+            return decision
+        if self.sweep.journey.paused:
+            return Postpone(now + PAUSE, "the journey is paused", routine=True)
+        if decision.channel not in self.sweep.connectors.channels:
+            return Postpone(
+                now + PAUSE, f"{decision.channel} is not set up; fill in its settings", routine=True
+            )
+        if (until := self.sweep.stopped.get(decision.channel)) and until > now:
+            return Postpone(
+                until, f"{decision.channel} is stopped until its incident is solved", routine=True
+            )
+        return decision
+
+    def _report_incidents(self, tx: Tx, answers: Sequence[tuple[Intent, Outcome]], now: datetime) -> None:
+        found: dict[str, dict[str, tuple[Outcome, int]]] = {}
+        for intent, outcome in answers:
+            if outcome.cls is OutcomeClass.NEEDS_HUMAN:
+                codes = found.setdefault(intent.channel, {})
+                code = outcome.code or "unknown"
+                codes[code] = (outcome, codes.get(code, (outcome, 0))[1] + 1)
+            elif outcome.accepted and intent.channel in self.sweep.troubled:
+                incidents.resolve(tx, intent.channel, now)
+                self.sweep.troubled.discard(intent.channel)
+        for channel, codes in found.items():
+            self.sweep.stopped[channel] = now + PAUSE
+            self.sweep.troubled.add(channel)
+            incidents.report(tx, channel, codes, now)
+
+    def _line(self, case_id: int, result: str, detail: str, now: datetime) -> timeline.Entry:
+        return timeline.Entry(case_id, now, f"{self.step}.{result}", detail)
+
+
+_CRASH = "the sweep that was sending this died in the call; it may have arrived"
+_RESULT_OF = {
+    EffectState.ACCEPTED: "sent",
+    EffectState.REFUSED: "refused",
+    EffectState.WAITING: "waiting",
+    EffectState.UNCERTAIN: "uncertain",
+}
+_TOLD_ALREADY = ("sent", "watched", "uncertain")
+"""Results whose line was written when the answer came, or that are no news."""
+
+
+def _intent(job: Job, send: Send) -> Intent:
+    customer = None if send.contact else job.case.customer.id
+    return Intent(
+        job.case.journey,
+        job.case.id,
+        customer,
+        job.claim.step,
+        send.channel,
+        send.ordinal,
+        send.policy,
+        send.template_id,
+    )
+
+
+def _with_answer(call: Call, outcome: Outcome, state: EffectState, now: datetime) -> list[Effect]:
+    """The job's effects as they are now, without asking the database again."""
+    send, job = call.send, call.job
+    others = [e for e in job.effects if (e.channel, e.ordinal) != (send.channel, send.ordinal)]
+    made = Effect(
+        job.case.id,
+        job.claim.step,
+        send.channel,
+        send.ordinal,
+        state,
+        call.tries + 1,
+        outcome.cls,
+        outcome.code,
+        send.template_id,
+        now,
+    )
+    return [*others, made]
+
+
+def _describe(send: Send, outcome: Outcome) -> str:
+    via = f"{send.channel} to {send.contact}" if send.contact else send.channel
+    parts = [
+        via,
+        send.subject if send.contact else f"template {send.template_id}" if send.template_id else "",
+    ]
+    parts += [f"code {outcome.code}" if outcome.code and not outcome.accepted else "", outcome.detail]
+    if outcome.accepted and outcome.provider_id:
+        parts.append(f"message {outcome.provider_id}")
+    return "; ".join(part for part in parts if part)

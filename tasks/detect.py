@@ -1,0 +1,157 @@
+"""Detect: take in what the sources have, judge each feedback, and open or join cases."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from amends.domain.detection import Verdict, joins, judge
+from amends.domain.effects import Step
+from amends.store import agenda, cases, inbox, ledger, surveys, timeline
+from amends.store.engine import Tx
+from amends.store.inbox import Route, Unrouted
+from tasks.chunks import chunk_task
+from tasks.receive import receive
+from tasks.sweep import Sweep, timed
+
+
+async def detect(sweep: Sweep) -> None:
+    """Bring in new feedback from every source, then judge all that nobody has judged."""
+    async with timed(sweep, "detect"):
+        await receive(sweep)
+        while _has_unrouted(sweep):
+            if not await _judge_chunk(sweep):
+                break
+
+
+def _has_unrouted(sweep: Sweep) -> bool:
+    with sweep.store.read() as tx:
+        return inbox.has_unrouted(tx, sweep.journey.name)
+
+
+@chunk_task("detect: judge")
+async def _judge_chunk(sweep: Sweep) -> int:
+    """Judge up to a chunk of feedback in one transaction; returns how many were taken."""
+    now = sweep.now()
+    with sweep.store.begin() as tx:
+        taken = inbox.take_unrouted(tx, sweep.journey.name, sweep.settings.chunk_size)
+        answers, ratings = _split_answers(tx, taken)
+        routes = _record_answers(tx, sweep, answers, now) + _judge_ratings(tx, sweep, ratings, now)
+        inbox.route(tx, routes, now)
+    tally = sweep.tally("detect")
+    tally.cases += len(taken)
+    tally.results.update(route.verdict for route in routes)
+    return len(taken)
+
+
+def _split_answers(
+    tx: Tx, taken: Sequence[Unrouted]
+) -> tuple[list[tuple[Unrouted, ledger.Proof]], list[Unrouted]]:
+    """Tell the answers to our own surveys (joined by message or tracking id) from other ratings."""
+    polled = [feedback for feedback in taken if "msg_id" in feedback.raw]
+    proofs = ledger.find(
+        tx,
+        provider_ids=[feedback.raw["msg_id"] for feedback in polled],
+        tracking_ids=[feedback.raw["tracking_id"] for feedback in polled],
+    )
+    answers, ratings = [], []
+    for feedback in taken:
+        ids = (feedback.raw.get("msg_id"), feedback.raw.get("tracking_id"))
+        proof = next((proofs[id_] for id_ in ids if id_ in proofs), None)
+        if proof is not None and proof.step in (Step.SURVEY, Step.REMIND):
+            answers.append((feedback, proof))
+        else:
+            ratings.append(feedback)
+    return answers, ratings
+
+
+def _record_answers(
+    tx: Tx, sweep: Sweep, answers: Sequence[tuple[Unrouted, ledger.Proof]], now: datetime
+) -> list[Route]:
+    """Note the answers, settle sends they prove, and wake the cases that wait for them."""
+    found = cases.load(tx, [proof.case_id for _, proof in answers], messages_since=now) if answers else {}
+    noted = []
+    for feedback, proof in answers:
+        case = found[proof.case_id]
+        judgement = judge(feedback.rating, feedback.scale, sweep.version(tx, case.version_id))
+        noted.append(
+            surveys.Answer(
+                proof.case_id,
+                proof.ordinal,
+                int(feedback.rating or 0),
+                feedback.scale,
+                judgement.verdict is Verdict.ABOVE_THRESHOLD,
+                feedback.text,
+                feedback.occurred_at,
+                f"survey answer: {judgement.reason}",
+            )
+        )
+        if proof.state in ledger.UNKNOWN_FATE:
+            ledger.prove(tx, proof.key, str(feedback.raw["msg_id"]), now, "proved by the customer's answer")
+    lines = []
+    for answer in surveys.answered(tx, noted):
+        agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
+        agenda.wake(tx, answer.case_id, Step.REMIND, now, [answer.cycle])
+        lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
+    timeline.append(tx, lines)
+    return [
+        Route(feedback.id, Verdict.ANSWER, "answer to our survey", proof.case_id)
+        for feedback, proof in answers
+    ]
+
+
+def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datetime) -> list[Route]:
+    judged = [(feedback, judge(feedback.rating, feedback.scale, sweep.journey)) for feedback in ratings]
+    bad = {feedback.customer_id for feedback, judgement in judged if judgement.verdict is Verdict.CASE}
+    known: dict[int, list[cases.OpenCase]] = {}
+    for case in cases.open_cases(tx, sweep.journey.name, sorted(bad)) if bad else []:
+        known.setdefault(case.customer_id, []).append(case)
+    routes, lines, items = [], [], []
+    for feedback, judgement in sorted(judged, key=lambda pair: (pair[0].occurred_at, pair[0].id)):
+        if judgement.verdict is not Verdict.CASE:
+            routes.append(Route(feedback.id, judgement.verdict, judgement.reason))
+            continue
+        open_cases = known.setdefault(feedback.customer_id, [])
+        joined = next((case for case in open_cases if _same_complaint(case, feedback, sweep)), None)
+        if joined is not None:
+            cases.join_feedback(tx, joined.id, feedback.occurred_at)
+            latest = max(joined.last_feedback_at, feedback.occurred_at)
+            open_cases[open_cases.index(joined)] = replace(joined, last_feedback_at=latest)
+            lines.append(
+                timeline.Entry(joined.id, now, "case.joined", f"{feedback.source}: {judgement.reason}")
+            )
+            routes.append(Route(feedback.id, Verdict.CASE, f"joined: {judgement.reason}", joined.id))
+            continue
+        stars = judgement.stars or 1
+        case_id = cases.create(tx, _new_case(sweep, feedback, stars, now))
+        open_cases.append(
+            cases.OpenCase(case_id, feedback.customer_id, feedback.occurred_at, feedback.order_ref, stars)
+        )
+        lines.append(timeline.Entry(case_id, now, "case.opened", f"{feedback.source}: {judgement.reason}"))
+        routes.append(Route(feedback.id, Verdict.CASE, judgement.reason, case_id))
+        items += [
+            agenda.Item(case_id, sweep.journey.name, step, 0, now)
+            for step in (Step.ACKNOWLEDGE, Step.OPEN_TICKET)
+        ]
+    agenda.plan(tx, items)
+    timeline.append(tx, lines)
+    return routes
+
+
+def _same_complaint(case: cases.OpenCase, feedback: Unrouted, sweep: Sweep) -> bool:
+    same_order = feedback.order_ref is not None and feedback.order_ref == case.order_ref
+    return same_order or joins(case.last_feedback_at, feedback.occurred_at, sweep.journey)
+
+
+def _new_case(sweep: Sweep, feedback: Unrouted, stars: int, now: datetime) -> cases.NewCase:
+    return cases.NewCase(
+        sweep.journey.name,
+        sweep.version_id,
+        feedback.customer_id,
+        now,
+        feedback.occurred_at,
+        stars,
+        sweep.journey.tickets.severity(stars),
+        feedback.order_ref,
+        feedback.branch,
+        feedback.product,
+    )

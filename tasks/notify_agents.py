@@ -1,0 +1,25 @@
+"""Notify agents: tell the assignee about a new or reopened ticket."""
+
+from datetime import datetime
+
+from amends.domain import steps
+from amends.domain.decision import Decision
+from amends.domain.effects import Step
+from amends.store.agenda import Claim
+from amends.store.engine import Tx
+from tasks.chunks import run_due
+from tasks.delivery import Job, deliver
+from tasks.sweep import Sweep
+
+
+async def notify_agents(sweep: Sweep) -> None:
+    """Notify the assignee of every ticket that is due for it."""
+    await run_due(sweep, Step.NOTIFY_AGENT, _notify)
+
+
+async def _notify(sweep: Sweep, claims: list[Claim]) -> None:
+    await deliver(sweep, Step.NOTIFY_AGENT, claims, _decide)
+
+
+def _decide(_tx: Tx, job: Job, now: datetime) -> Decision:
+    return steps.notify_agent(job.case, job.claim.ordinal, job.effects, job.journey, now)

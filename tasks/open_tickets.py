@@ -1,0 +1,69 @@
+"""Open tickets: severity from the stars, an assignee by the journey's rule, and all an agent should know first."""
+
+from datetime import datetime
+
+from amends.domain.case import Case
+from amends.domain.effects import Step
+from amends.domain.journey import ComplaintJourney
+from amends.domain.journey.care import Agent
+from amends.domain.summary import Earlier, Rating, ticket_summary
+from amends.store import agenda, cases, cursors, tickets, timeline
+from amends.store.agenda import Claim
+from amends.store.engine import Tx
+from tasks.chunks import run_due
+from tasks.sweep import Sweep
+
+
+async def open_tickets(sweep: Sweep) -> None:
+    """Open the ticket of every case that is due for it, in our own desk."""
+    await run_due(sweep, Step.OPEN_TICKET, _open)
+
+
+async def _open(sweep: Sweep, claims: list[Claim]) -> None:
+    now = sweep.now()
+    with sweep.store.begin() as tx:
+        ours = agenda.still_ours(tx, claims, sweep.owner)
+        found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
+        histories = cases.histories(tx, list(found.values()))
+        by_version: dict[int, list[tickets.NewTicket]] = {}
+        lines = []
+        for claim in ours:
+            case = found[claim.case_id]
+            journey = sweep.version(tx, case.version_id)
+            agent = _assign(tx, case, journey)
+            summary = _summary(case, histories[case.id], journey)
+            new = tickets.NewTicket(case.id, case.severity, agent.name, summary)
+            by_version.setdefault(case.version_id, []).append(new)
+            lines.append(_line(case, agent, now))
+        for version_id, new_tickets in by_version.items():
+            tickets.open_tickets(tx, sweep.version(tx, version_id), new_tickets, now)
+        agenda.finish(tx, [(claim, "opened") for claim in ours])
+        timeline.append(tx, lines)
+    sweep.tally(Step.OPEN_TICKET).results["opened"] += len(ours)
+
+
+def _assign(tx: Tx, case: Case, journey: ComplaintJourney) -> Agent:
+    """An agent of the customer's shop, in turn; else any agent, in turn."""
+    candidates = list(journey.agents)
+    rota = f"rota:{journey.name}"
+    if journey.tickets.assign == "branch":
+        local = [agent for agent in journey.agents if case.branch and case.branch in agent.branches]
+        anywhere = [agent for agent in journey.agents if not agent.branches]
+        candidates = local or anywhere or candidates
+        rota += f":{case.branch}" if local else ""
+    return candidates[cursors.take_number(tx, rota[:300]) % len(candidates)]
+
+
+def _summary(case: Case, history: cases.History, journey: ComplaintJourney) -> str:
+    return ticket_summary(
+        case,
+        [Rating(rating, text) for rating, text in history.texts],
+        [Earlier(id_, opened_at, outcome) for id_, opened_at, outcome in history.earlier],
+        journey,
+    )
+
+
+def _line(case: Case, agent: Agent, now: datetime) -> timeline.Entry:
+    return timeline.Entry(
+        case.id, now, "ticket.opened", f"{case.severity} severity, assigned to {agent.name}"
+    )

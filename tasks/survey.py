@@ -1,0 +1,87 @@
+"""Survey: ask after the ticket is solved, remind once, and conclude from the answer or the silence."""
+
+from datetime import datetime, timedelta
+
+from amends.domain import steps
+from amends.domain.conclusion import conclude
+from amends.domain.decision import Decision, Finish, Postpone
+from amends.domain.effects import Step
+from amends.domain.journey.aftercare import CaseOutcome
+from amends.store import agenda, cases, surveys, timeline
+from amends.store.agenda import Claim, Item
+from amends.store.engine import Tx
+from tasks.chunks import run_due
+from tasks.delivery import Job, deliver
+from tasks.sweep import Sweep
+
+
+async def survey(sweep: Sweep) -> None:
+    """Ask, remind, and conclude for every case that is due for it. Answers come in with `detect`."""
+    await run_due(sweep, Step.SURVEY, _ask)
+    await run_due(sweep, Step.REMIND, _remind)
+    await run_due(sweep, Step.CONCLUDE, _conclude)
+
+
+async def _ask(sweep: Sweep, claims: list[Claim]) -> None:
+    await deliver(sweep, Step.SURVEY, claims, _decide_to_ask, _after_asking)
+
+
+def _decide_to_ask(_tx: Tx, job: Job, now: datetime) -> Decision:
+    return steps.survey(job.case, job.claim.ordinal, job.effects, job.journey, now)
+
+
+def _after_asking(tx: Tx, job: Job, finish: Finish, now: datetime) -> None:
+    case, cycle, settings = job.case, job.claim.ordinal, job.journey.survey
+    conclude_at = now
+    match finish.result:
+        case "sent" | "uncertain":
+            # An uncertain survey may well have arrived: wait for the answer like for any other.
+            surveys.asked(tx, case.id, cycle, now)
+            conclude_at = now + timedelta(hours=settings.answer_window_hours)
+            if settings.reminder_after_hours and finish.result == "sent":
+                remind_at = now + timedelta(hours=settings.reminder_after_hours)
+                agenda.plan(tx, [Item(case.id, case.journey, Step.REMIND, cycle, remind_at)])
+        case "skipped":
+            return
+        case "unreachable":
+            surveys.skipped(tx, case.id, cycle, CaseOutcome.UNREACHABLE, finish.reason)
+        case _:
+            surveys.skipped(tx, case.id, cycle, CaseOutcome.SUPPRESSED, finish.reason)
+    agenda.plan(tx, [Item(case.id, case.journey, Step.CONCLUDE, cycle, conclude_at)])
+
+
+async def _remind(sweep: Sweep, claims: list[Claim]) -> None:
+    await deliver(sweep, Step.REMIND, claims, _decide_to_remind)
+
+
+def _decide_to_remind(_tx: Tx, job: Job, now: datetime) -> Decision:
+    return steps.remind(job.case, job.claim.ordinal, job.effects, job.journey, now)
+
+
+async def _conclude(sweep: Sweep, claims: list[Claim]) -> None:
+    """Give each case its outcome; a reward or the closing comes next."""
+    now, tally = sweep.now(), sweep.tally(Step.CONCLUDE)
+    with sweep.store.begin() as tx:
+        ours = agenda.still_ours(tx, claims, sweep.owner)
+        found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
+        postponed, finished, items, lines = [], [], [], []
+        for claim in ours:
+            case = found[claim.case_id]
+            journey = sweep.version(tx, case.version_id)
+            conclusion = conclude(case, journey, now)
+            if isinstance(conclusion, Postpone):
+                postponed.append((claim, conclusion.until))
+                continue
+            outcome, reason = conclusion.outcome, conclusion.reason
+            cases.set_outcome(tx, case.id, outcome, reason)
+            earns = journey.reward.enabled and outcome in journey.reward.outcomes
+            items.append(
+                Item(case.id, case.journey, Step.REWARD if earns else Step.CLOSE, claim.ordinal, now)
+            )
+            finished.append((claim, outcome.value))
+            lines.append(timeline.Entry(case.id, now, f"case.{outcome}", reason))
+            tally.results[outcome] += 1
+        agenda.plan(tx, items)
+        agenda.postpone(tx, postponed)
+        agenda.finish(tx, finished)
+        timeline.append(tx, lines)

@@ -1,0 +1,116 @@
+"""A sweep: one run of a journey's flow over everything that is due. Every task is handed one of these."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import perf_counter
+from uuid import uuid4
+
+from amends.clock import Clock, SystemClock
+from amends.domain.journey import ComplaintJourney
+from amends.settings import Settings
+from amends.store import incidents, journeys
+from amends.store.engine import Store, Tx
+from connectors.registry import Connectors, open_connectors
+from tasks.vault import StoreVault
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What a process needs to sweep: settings, an open store, and the clock."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+
+
+_runtime: ContextVar[Runtime | None] = ContextVar("amends_runtime", default=None)
+
+
+def use_runtime(runtime: Runtime) -> None:
+    """Make `runtime` this context's; the demo and the tests set their own clock and database with it."""
+    _runtime.set(runtime)
+
+
+def current_runtime() -> Runtime:
+    """This context's runtime; by default the real clock and whatever the settings say."""
+    runtime = _runtime.get()
+    if runtime is None:
+        settings = Settings()
+        store = Store(settings.database())
+        store.migrate()
+        runtime = Runtime(settings, store, SystemClock())
+        _runtime.set(runtime)
+    return runtime
+
+
+@dataclass
+class Tally:
+    """What one step did in one sweep. `seconds` is wall time."""
+
+    cases: int = 0
+    results: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+
+class Sweep:
+    """One sweep of one journey. `owner` marks the leases and ledger rows it holds."""
+
+    def __init__(self, journey: ComplaintJourney, runtime: Runtime, connectors: Connectors) -> None:
+        self.journey = journey
+        self.settings = runtime.settings
+        self.store = runtime.store
+        self.clock = runtime.clock
+        self.connectors = connectors
+        self.owner = uuid4().hex
+        self.tallies: dict[str, Tally] = {}
+        self.stopped: dict[str, datetime] = {}
+        """Channels with a problem only a person can solve, and when to try them again."""
+        self._versions: dict[int, ComplaintJourney] = {}
+        with self.store.begin() as tx:
+            self.version_id = journeys.register(tx, journey, self.now())
+            self.troubled = {incident.channel for incident in incidents.still_open(tx)}
+            """Channels with an open incident: the first message they accept resolves it."""
+        self._versions[self.version_id] = journey
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def lease_until(self) -> datetime:
+        return self.now() + timedelta(seconds=self.settings.lease_seconds)
+
+    def messages_since(self) -> datetime:
+        """Start of the window of the message cap."""
+        return self.now() - timedelta(days=self.journey.message_cap.days)
+
+    def version(self, tx: Tx, version_id: int) -> ComplaintJourney:
+        """The journey a case entered with."""
+        if version_id not in self._versions:
+            self._versions[version_id] = journeys.load(tx, version_id)
+        return self._versions[version_id]
+
+    def tally(self, step: str) -> Tally:
+        return self.tallies.setdefault(step, Tally())
+
+
+@asynccontextmanager
+async def sweep_of(journey: ComplaintJourney) -> AsyncIterator[Sweep]:
+    """Open the connectors and run a sweep with this context's runtime."""
+    runtime = current_runtime()
+    vault = StoreVault(runtime.store)
+    async with open_connectors(runtime.settings, runtime.clock.now, vault) as connectors:
+        yield Sweep(journey, runtime, connectors)
+
+
+@asynccontextmanager
+async def timed(sweep: Sweep, step: str) -> AsyncIterator[Tally]:
+    """Add the time spent inside to the step's tally."""
+    tally, started = sweep.tally(step), perf_counter()
+    try:
+        yield tally
+    finally:
+        tally.seconds += perf_counter() - started
