@@ -3,7 +3,7 @@
 from amends.domain.contacts import mask
 
 
-class VendorUnavailable(Exception):  # noqa: N818 - a state of the vendor, not an error of ours
+class VendorUnavailable(Exception):
     """The vendor's list or page could not be read now; reading it again later is always safe.
 
     `retry_after_s` is the vendor's own wish in seconds, None when it named none. `code` is the vendor's

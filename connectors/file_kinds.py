@@ -1,4 +1,4 @@
-"""What a file really is, whatever its name says: its kind and encoding, and what is wrong when it has none."""
+"""What a file really is, whatever its name says: its kind and encoding, what is wrong when it has none."""
 
 import codecs
 import re

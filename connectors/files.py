@@ -12,7 +12,7 @@ from typing import Any
 
 from amends.domain.columns import EXAMPLE, Columns
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
-from amends.domain.intake import fingerprint, to_feedback
+from amends.domain.intake import fingerprint, storable, to_feedback
 from amends.domain.shapes import guess_columns, has_column
 from connectors.csv_rows import read_delimited
 from connectors.file_kinds import BadRow, FileProblem, Kind, file_kind
@@ -65,7 +65,7 @@ def _feedback(
     for location, row in _records(rows, columns.records):
         if isinstance(row, BadRow):
             problem = FieldProblem("row", row.problem, row.fix)
-            yield Rejected(source, location, fingerprint(row.raw), (problem,), row.raw)
+            yield Rejected(source, location, fingerprint(row.raw), (problem,), storable(row.raw))
             continue
         occurrence = 1 if columns.external_id else equal_rows.count(row)
         yield to_feedback(
@@ -74,7 +74,7 @@ def _feedback(
 
 
 class _EqualRows:
-    """Counts equal rows by 60 bits of the fingerprint: a false match only shifts a count, the same each time."""
+    """Counts equal rows by 60 bits of the fingerprint: a false match shifts a count, but each time."""
 
     def __init__(self) -> None:
         self._seen: set[int] = set()

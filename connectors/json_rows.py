@@ -51,10 +51,8 @@ def read_json_lines(path: Path, found: FileKind) -> Iterator[tuple[str, Row | Ba
             try:
                 item = json.loads(text, parse_constant=_no_constant)
             except ValueError as error:
-                yield (
-                    place,
-                    BadRow(f"it is not JSON ({_short(error)})", "correct the line", {"_line": text[:_KEPT]}),
-                )
+                problem = f"it is not JSON ({_short(error)})"
+                yield place, BadRow(problem, "correct the line", {"_line": text[:_KEPT]})
                 continue
             yield place, _row(item)
 

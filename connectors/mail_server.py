@@ -112,7 +112,7 @@ def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
     return Outcome(OutcomeClass.ACCEPTED, provider_id=str(mail["Message-ID"]), code="250")
 
 
-class _Reply(Exception):  # noqa: N818 - a reply code, which may well be about a wrong address
+class _Reply(Exception):
     def __init__(self, code: int) -> None:
         super().__init__(code)
         self.code = code

@@ -184,9 +184,8 @@ _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 # All arithmetic is in whole microseconds: exact, so that adding twice equals adding once.
 _MINUTE = 60_000_000
 _DAY = 24 * 60 * _MINUTE
-_MINUTES_BEYOND_ALL = (
-    LONGEST_DEADLINE_DAYS * 24 * 60 + 1
-)  # more are refused all the same, and inf cannot be rounded
+# Any greater number is refused just the same, and infinity cannot be rounded.
+_MINUTES_BEYOND_ALL = LONGEST_DEADLINE_DAYS * 24 * 60 + 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = _EPOCH.toordinal()
 

@@ -13,12 +13,12 @@ _PHONE_CHARACTERS = re.compile(r"\+?[\d\s.()\-\u00a0]+")
 _EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}")
 _EMAIL_MAX = 254
 
-# Vietnamese numbers in any grouping, and foreign ones with their plus sign. The two look-aheads keep the
-# dates of log lines ("09-12-2026 10:30") readable. A foreign number without a plus cannot be told from an id.
+# Vietnamese numbers in any grouping, and foreign ones with their plus sign. The look-aheads keep dates
+# ("09-12-2026 10:30") and fractions ("0.912345678") readable. A foreign number without a plus cannot be told from an id.
 _SEPARATOR = r"[\s.()\-]{0,2}"
 _PHONE_IN_TEXT = re.compile(
     rf"(?<!\d)(?!\d\d[-./]\d\d[-./](?:19|20)\d\d(?!\d))"
-    rf"(?:(?:\+?{_SEPARATOR}84|0084){_SEPARATOR}0?|0){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
+    rf"(?:(?:\+?{_SEPARATOR}84|0084){_SEPARATOR}0?|0(?!\.)){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
     rf"|[35789](?:{_SEPARATOR}\d){{8}})(?!\d)"
     rf"|\+\d(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
 )

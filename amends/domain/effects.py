@@ -97,4 +97,5 @@ def next_attempt_at(outcome: Outcome, attempts: int, now: datetime) -> datetime:
         return outcome.retry_at
     if outcome.cls is OutcomeClass.NEEDS_HUMAN:
         return now + _HUMAN_CHECK
-    return now + min(_FIRST_RETRY * 2 ** min(max(attempts - 1, 0), 12), _LONGEST_RETRY)
+    doublings = min(max(attempts - 1, 0), 12)
+    return now + min(_FIRST_RETRY * float(2**doublings), _LONGEST_RETRY)

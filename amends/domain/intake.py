@@ -47,7 +47,7 @@ def to_feedback(
     identity is the row's `fingerprint` with it, so importing a file again adds nothing, and two equal rows
     of one file stay two feedbacks. An unusable phone or email loses only itself: `raw["_problems"]` tells.
     """
-    raw: dict[str, Any] = _storable(dict(row))
+    raw: dict[str, Any] = storable(dict(row))
     cells = {field: _cell(raw, column) for field, column in columns.mapped().items()}
     wrong: list[FieldProblem] = []
     dropped: list[FieldProblem] = []
@@ -161,11 +161,12 @@ def _rating(value: Any, scale: Scale) -> float:
     return rating
 
 
-def _storable(value: Any) -> Any:
+def storable(value: Any) -> Any:
+    """The same value with U+FFFD for what no database stores, in every text inside it."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
     if isinstance(value, Mapping):
-        return {_storable(key): _storable(inner) for key, inner in value.items()}
+        return {storable(key): storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_storable(inner) for inner in value]
+        return [storable(inner) for inner in value]
     return value

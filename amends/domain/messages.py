@@ -25,7 +25,7 @@ def check_template(text: str) -> None:
         ) from None
     if unknown := meta.find_undeclared_variables(parsed) - VARIABLES:
         raise ValueError(
-            f"{text!r} uses {sorted(unknown)[0]!r}, which is not known; use one of {', '.join(sorted(VARIABLES))}"
+            f"{text!r} uses {min(unknown)!r}, which is not known; use one of {', '.join(sorted(VARIABLES))}"
         )
 
 

@@ -1,5 +1,6 @@
 """A real SMTP server (aiosmtpd) whose handler follows a script."""
 
+from asyncio import WriteTransport
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class MailScript:
         assert isinstance(mail, EmailMessage)
         self.mails.append(mail)
         if self.data == HANG_UP:
-            assert server.transport is not None
+            assert isinstance(server.transport, WriteTransport)
             server.transport.abort()
         return self.data or "250 OK"
 
@@ -59,7 +60,7 @@ def mail_host(script: MailScript, *, password: str | None = None) -> Iterator[Ma
     """`password`: the server insists on a login with it, without TLS."""
 
     def authenticate(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
-        return AuthResult(success=data.password == (password or "").encode())
+        return AuthResult(success=data.password == (password or "").encode(), handled=False)
 
     login: dict[str, Any] = (
         {"authenticator": authenticate, "auth_required": True, "auth_require_tls": False} if password else {}

@@ -70,8 +70,11 @@ async def zns(trouble: str) -> AsyncIterator[Opened]:
     async with wire_server(answer) as vendor:
         url = f"http://127.0.0.1:{unused_port()}" if trouble == "absent" else vendor.url
         async with ZaloZns(zalo_settings(url), Clock(), vault_with()) as channel:
-            sends = lambda: [r for r in vendor.requests if r.path == "/message/template"]  # noqa: E731
-            yield Opened(channel, lambda: len(sends()), lambda: sends()[0].json["tracking_id"])
+
+            def sends() -> list[Request]:
+                return [request for request in vendor.requests if request.path == "/message/template"]
+
+            yield Opened(channel, lambda: len(sends()), lambda: str(sends()[0].json["tracking_id"]))
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """Tickets, agents and service levels of a journey."""
 
+from datetime import time
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -35,7 +36,7 @@ class WeeklyHours(Part):
     sunday: list[Period] = Field(["08:00-21:00"], title="Sunday")
 
 
-def weekly_periods(hours: WeeklyHours) -> dict[int, tuple[tuple[object, object], ...]]:
+def weekly_periods(hours: WeeklyHours) -> dict[int, tuple[tuple[time, time], ...]]:
     """The week as weekday (0 = Monday) to periods, the form business time takes."""
     days = (
         hours.monday,

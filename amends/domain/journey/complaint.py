@@ -55,7 +55,7 @@ class ComplaintJourney(Part):
         description="Bad ratings of one customer this close join one case.",
     )
     channels: list[CustomerChannel] = Field(
-        default_factory=lambda: ["zns", "email"],
+        default=["zns", "email"],
         title="Channels",
         min_length=1,
         description="In the order to try; the first that reaches the customer is used.",
@@ -88,12 +88,12 @@ class ComplaintJourney(Part):
         names = [source.name for source in self.sources]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ValueError(
-                f"sources: the name {sorted(twice)[0]!r} is used twice; give each source its own"
+                f"sources: the name {min(twice)!r} is used twice; give each source its own"
             )
         agents = [agent.name for agent in self.agents]
         if twice := {name for name in agents if agents.count(name) > 1}:
             raise ValueError(
-                f"agents: the name {sorted(twice)[0]!r} is used twice; give each agent their own"
+                f"agents: the name {min(twice)!r} is used twice; give each agent their own"
             )
         for title, message in (("acknowledge", self.acknowledge), ("survey.message", self.survey.message)):
             if not any(self.language in getattr(message, channel) for channel in self.channels):
