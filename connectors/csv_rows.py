@@ -40,7 +40,10 @@ def read_delimited(path: Path, found: FileKind) -> Iterator[tuple[str, dict[str,
                 yield place, _wrong_width(header, cells)
             elif any(map(_UNDECODED.search, lines.taken)):
                 problem = f"it has bytes that are not {found.encoding}"
-                yield place, BadRow(problem, "save the file as CSV UTF-8", dict(zip(header, cells, strict=True)))
+                yield (
+                    place,
+                    BadRow(problem, "save the file as CSV UTF-8", dict(zip(header, cells, strict=True))),
+                )
             else:
                 yield place, dict(zip(header, cells, strict=True))
 

@@ -1,7 +1,7 @@
 """Zalo ZNS (since 2026 "ZBS Template Message") by phone number: sends templates, reads rating answers.
 
-API: developers.zalo.me, pages "Gửi thông báo ZNS", "Lấy thông tin đánh giá của khách hàng" and "Lấy thông
-tin chi tiết template", checked 2026-11-23 in stored copies. Errors come with HTTP 200; the header is
+API: developers.zalo.me, ZBS Template Message pages (send, rating answers, template details), checked
+2026-11-23 in stored copies, never against live Zalo. Errors come with HTTP 200; the header is
 `access_token`, not Bearer. `tracking_id` is a mark for reconciliation, *not* an idempotency key: sending the
 same one twice sends twice, so an unanswered send stays `UNCERTAIN`.
 """

@@ -1,5 +1,7 @@
 """The complaint journey: win back customers who rated us badly."""
 
+from datetime import timedelta
+
 from prefect import flow
 
 from amends.domain.journey import ComplaintJourney
@@ -16,12 +18,13 @@ from tasks.watch_sla import warn_and_escalate_on_sla
 
 
 @flow(name="complaint-journey", flow_run_name="{journey.name}", persist_result=False)
-async def complaint(journey: ComplaintJourney) -> dict[str, dict[str, int]]:
+async def complaint(journey: ComplaintJourney, read_back_days: float = 0) -> dict[str, dict[str, int]]:
     """Move every customer's complaint one step on, if it is due for one.
 
-    One run is one sweep over all cases of the journey; run it as often as you like, also twice at once.
+    One run is one sweep over all cases of the journey; run it as often as you like, also twice at once. The daily
+    sweep reads ratings back by `read_back_days`, to catch what the frequent ones may have missed.
     """
-    async with sweep_of(journey) as sweep:
+    async with sweep_of(journey, timedelta(days=read_back_days)) as sweep:
         await detect(sweep)
         await acknowledge(sweep)
         await open_tickets(sweep)

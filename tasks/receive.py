@@ -105,6 +105,7 @@ async def _poll_template(sweep: Sweep, template_id: str, source: str) -> None:
     with sweep.store.read() as tx:
         stored = cursors.get(tx, cursor)
     since = datetime.fromisoformat(stored) - POLL_OVERLAP if stored else now - FIRST_POLL
+    since = min(since, now - sweep.read_back)
     try:
         answers = await sweep.connectors.ratings["zns"].ratings(template_id, since, now)
     except VendorUnavailable as trouble:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import perf_counter
@@ -27,24 +26,22 @@ class Runtime:
     clock: Clock
 
 
-_runtime: ContextVar[Runtime | None] = ContextVar("amends_runtime", default=None)
+_of_process: list[Runtime] = []
 
 
 def use_runtime(runtime: Runtime) -> None:
-    """Make `runtime` this context's; the demo and the tests set their own clock and database with it."""
-    _runtime.set(runtime)
+    """Make `runtime` this process's; the demo and the tests set their own clock and database with it."""
+    _of_process[:] = [runtime]
 
 
 def current_runtime() -> Runtime:
-    """This context's runtime; by default the real clock and whatever the settings say."""
-    runtime = _runtime.get()
-    if runtime is None:
+    """This process's runtime; by default the real clock and whatever the settings say."""
+    if not _of_process:
         settings = Settings()
         store = Store(settings.database())
         store.migrate()
-        runtime = Runtime(settings, store, SystemClock())
-        _runtime.set(runtime)
-    return runtime
+        use_runtime(Runtime(settings, store, SystemClock()))
+    return _of_process[0]
 
 
 @dataclass
@@ -60,8 +57,12 @@ class Tally:
 class Sweep:
     """One sweep of one journey. `owner` marks the leases and ledger rows it holds."""
 
-    def __init__(self, journey: ComplaintJourney, runtime: Runtime, connectors: Connectors) -> None:
+    def __init__(
+        self, journey: ComplaintJourney, runtime: Runtime, connectors: Connectors, read_back: timedelta
+    ) -> None:
         self.journey = journey
+        self.read_back = read_back
+        """How far polls read back at least, whatever their cursors say."""
         self.settings = runtime.settings
         self.store = runtime.store
         self.clock = runtime.clock
@@ -98,12 +99,12 @@ class Sweep:
 
 
 @asynccontextmanager
-async def sweep_of(journey: ComplaintJourney) -> AsyncIterator[Sweep]:
-    """Open the connectors and run a sweep with this context's runtime."""
+async def sweep_of(journey: ComplaintJourney, read_back: timedelta) -> AsyncIterator[Sweep]:
+    """Open the connectors and run a sweep with this process's runtime."""
     runtime = current_runtime()
     vault = StoreVault(runtime.store)
     async with open_connectors(runtime.settings, runtime.clock.now, vault) as connectors:
-        yield Sweep(journey, runtime, connectors)
+        yield Sweep(journey, runtime, connectors, read_back)
 
 
 @asynccontextmanager

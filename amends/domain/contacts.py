@@ -13,8 +13,8 @@ _PHONE_CHARACTERS = re.compile(r"\+?[\d\s.()\-\u00a0]+")
 _EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}")
 _EMAIL_MAX = 254
 
-# Vietnamese numbers in any grouping, and foreign ones with their plus sign. The look-aheads keep dates
-# ("09-12-2026 10:30") and fractions ("0.912345678") readable. A foreign number without a plus cannot be told from an id.
+# Vietnamese numbers in any grouping, and foreign ones with their plus sign: without it, a foreign number cannot
+# be told from an id. The look-aheads keep dates ("09-12-2026 10:30") and fractions ("0.912345678") readable.
 _SEPARATOR = r"[\s.()\-]{0,2}"
 _PHONE_IN_TEXT = re.compile(
     rf"(?<!\d)(?!\d\d[-./]\d\d[-./](?:19|20)\d\d(?!\d))"

@@ -87,14 +87,10 @@ class ComplaintJourney(Part):
     def _consistent(self) -> "ComplaintJourney":
         names = [source.name for source in self.sources]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(
-                f"sources: the name {min(twice)!r} is used twice; give each source its own"
-            )
+            raise ValueError(f"sources: the name {min(twice)!r} is used twice; give each source its own")
         agents = [agent.name for agent in self.agents]
         if twice := {name for name in agents if agents.count(name) > 1}:
-            raise ValueError(
-                f"agents: the name {min(twice)!r} is used twice; give each agent their own"
-            )
+            raise ValueError(f"agents: the name {min(twice)!r} is used twice; give each agent their own")
         for title, message in (("acknowledge", self.acknowledge), ("survey.message", self.survey.message)):
             if not any(self.language in getattr(message, channel) for channel in self.channels):
                 raise ValueError(
