@@ -29,10 +29,10 @@ def read_delimited(path: Path, found: FileKind) -> Iterator[tuple[str, dict[str,
     with path.open(encoding=found.encoding, errors=errors, newline="") as file:
         lines = _Lines(file, combine=found.encoding == "cp1258")
         separator = _separator(path, found.sample)
-        _, first = next(_records(lines, separator, 0), (0, []))
+        _, first = next(_records(lines, separator), (0, []))
         header = _header(path, first)
         width = len(header)
-        for line, cells in _records(lines, separator, width):
+        for line, cells in _records(lines, separator):
             place = f"{path.name} line {line}"
             if len(cells) > width and not any(cells[width:]):
                 del cells[width:]
@@ -57,7 +57,6 @@ class _Lines:
         self._returned: deque[str] = deque()
         self.number = 0
         self.taken: list[str] = []
-        self.ended = False
 
     def __iter__(self) -> "_Lines":
         return self
@@ -65,14 +64,7 @@ class _Lines:
     def __next__(self) -> str:
         if len(self.taken) >= _MOST_LINES:
             raise StopIteration
-        if self._returned:
-            line = self._returned.popleft()
-        else:
-            try:
-                line = next(self._file)
-            except StopIteration:
-                self.ended = True
-                raise
+        line = self._returned.popleft() if self._returned else next(self._file)
         self.taken.append(line)
         return line
 
@@ -80,8 +72,8 @@ class _Lines:
         self._returned.extendleft(reversed(lines))
 
 
-def _records(lines: _Lines, separator: str, width: int) -> Iterator[tuple[int, list[str]]]:
-    """Each row with the number of its first line; `width` 0 takes any number of cells."""
+def _records(lines: _Lines, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of its first line."""
     reader = csv.reader(lines, delimiter=separator)
     while True:
         lines.taken.clear()
@@ -90,24 +82,23 @@ def _records(lines: _Lines, separator: str, width: int) -> Iterator[tuple[int, l
             return
         line = lines.number + 1
         taken = lines.taken
-        if len(taken) > 1 and _ran_away(cells, lines, separator, width):
+        if len(taken) > 1 and _ran_away(taken, separator):
             lines.give_back(taken[1:])
             del taken[1:]
             cells = next(csv.reader(taken, delimiter=separator))
             reader = csv.reader(lines, delimiter=separator)
-            lines.ended = False
         lines.number += len(taken)
         if cells:
             yield line, cells
 
 
-def _ran_away(cells: list[str], lines: _Lines, separator: str, width: int) -> bool:
-    """True when a row of several lines is really an opening quote that swallowed its neighbours."""
-    suspicious = lines.ended or len(lines.taken) >= _MOST_LINES or (width and len(cells) != width)
-    if not suspicious:
-        return False
+def _ran_away(taken: list[str], separator: str) -> bool:
+    """True when a row of several lines is really an opening quote that swallowed its neighbours.
+
+    It shows by where the quote ends: nowhere, or before something other than a separator.
+    """
     try:
-        next(csv.reader(lines.taken, delimiter=separator, strict=True))
+        next(csv.reader(taken, delimiter=separator, strict=True))
     except csv.Error:
         return True
     return False

@@ -25,7 +25,7 @@ _WEB_PAGE = re.compile(r"<(?:!doctype|html)", re.IGNORECASE)
 _ONE_OBJECT_A_LINE = re.compile(r"\{[^\n]*\}[ \t\r]*(?:\n\s*\{|\n?\Z)")
 
 
-class FileProblem(ValueError):  # noqa: N818 - it is the word we show to people
+class FileProblem(ValueError):
     """A file that cannot be imported as a whole; the message names it, what is wrong, and what to do."""
 
     def __init__(self, path: Path, problem: str, fix: str) -> None:

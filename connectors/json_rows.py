@@ -4,7 +4,7 @@ import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import ijson
 
@@ -73,9 +73,25 @@ def _list_prefix(path: Path, found: FileKind) -> str:
     return ""
 
 
-def _utf8(file: IO[bytes], encoding: str) -> IO[bytes]:
-    """ijson reads UTF-8 without a byte order mark."""
-    return file if encoding == "utf-8" else cast(IO[bytes], codecs.EncodedFile(file, "utf-8", encoding))
+class _Recoded:
+    """A file as UTF-8, the one encoding ijson reads. (`codecs.EncodedFile` lets its `readinto` through raw.)"""
+
+    def __init__(self, file: IO[bytes], encoding: str) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+
+    def read(self, size: int = -1) -> bytes:
+        """About `size` bytes; empty only at the end of the file, or for a size of 0."""
+        while size:
+            chunk = self._file.read(size)
+            text = self._decoder.decode(chunk, final=not chunk)
+            if text or not chunk:
+                return text.encode()
+        return b""
+
+
+def _utf8(file: IO[bytes], encoding: str) -> IO[bytes] | _Recoded:
+    return file if encoding == "utf-8" else _Recoded(file, encoding)
 
 
 def _row(item: object) -> Row | BadRow:

@@ -154,7 +154,7 @@ def _rating(value: Any, scale: Scale) -> float:
         fitting = next((other.value for other in Scale if other.points == int(out_of)), None)
         fix = f"set scale={fitting}" if fitting else f"write a mark of 1 to {scale.points}"
         raise ValueError(f"the rating is out of {out_of}, the scale has {scale.points} points: {fix}")
-    if not math.isfinite(rating) or not scale.accepts(rating):
+    if not scale.accepts(rating):
         raise ValueError(
             f"the rating is outside 1 to {scale.points}: correct it, or set the scale of this source"
         )
@@ -162,11 +162,13 @@ def _rating(value: Any, scale: Scale) -> float:
 
 
 def storable(value: Any) -> Any:
-    """The same value with U+FFFD for what no database stores, in every text inside it."""
+    """The same value, storable as JSON: U+FFFD for NUL and lone surrogates in every text inside it."""
     if isinstance(value, str):
         return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
     if isinstance(value, Mapping):
         return {storable(key): storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [storable(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no word for it
     return value

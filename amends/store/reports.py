@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,12 +13,14 @@ from amends.store.schema import (
     agenda,
     budgets,
     cases,
+    customers,
     effects,
     feedbacks,
     quarantine,
     sla_clocks,
     surveys,
     tickets,
+    timeline,
     vouchers,
 )
 
@@ -61,10 +64,10 @@ def funnel(tx: Tx, journey: str, now: datetime) -> Funnel:
     """Count everything of `journey` as of `now`. It reads whole tables: for reports, not for sweeps."""
     count = sa.func.count()
 
-    def one(query: sa.Select[tuple[int]]) -> int:
+    def one(query: sa.Select[Any]) -> int:
         return int(tx.execute(query).scalar_one())
 
-    def accepted(step: str) -> sa.Select[tuple[int]]:
+    def accepted(step: str) -> sa.Select[Any]:
         return sa.select(count).where(
             effects.c.journey == journey, effects.c.step == step, effects.c.state == "accepted"
         )
@@ -211,3 +214,40 @@ def spent(tx: Tx, journey: str) -> tuple[int, int]:
     """Vouchers and VND spent of the journey's budget."""
     row = tx.execute(sa.select(budgets).where(budgets.c.journey == journey)).one_or_none()
     return (row.spent_count, row.spent_vnd) if row else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseContact:
+    """A case and where its customer can be reached: what an audit holds against a vendor's book."""
+
+    case_id: int
+    phone: str | None
+    opened_at: datetime
+    low_ratings: int
+
+
+def case_contacts(tx: Tx, journey: str) -> list[CaseContact]:
+    """Every case of the journey with the number of low ratings in it, as the inbox has them."""
+    query = (
+        sa.select(cases.c.id, cases.c.opened_at, customers.c.phone, sa.func.count().label("ratings"))
+        .join(feedbacks, feedbacks.c.case_id == cases.c.id)
+        .join(customers, customers.c.id == cases.c.customer_id)
+        .where(cases.c.journey == journey, feedbacks.c.verdict == "case")
+        .group_by(cases.c.id, cases.c.opened_at, customers.c.phone)
+        .order_by(cases.c.id)
+    )
+    return [CaseContact(row.id, row.phone, row.opened_at, row.ratings) for row in tx.execute(query)]
+
+
+def best_story(tx: Tx, journey: str) -> int | None:
+    """The case with the longest timeline, worth showing; None when there is no case."""
+    query = (
+        sa.select(timeline.c.case_id)
+        .join(cases, cases.c.id == timeline.c.case_id)
+        .where(cases.c.journey == journey, cases.c.closed_at.is_not(None))
+        .group_by(timeline.c.case_id)
+        .order_by(sa.func.count().desc(), timeline.c.case_id)
+        .limit(1)
+    )
+    found = tx.execute(query).scalar()
+    return int(found) if found is not None else None

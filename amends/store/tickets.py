@@ -112,7 +112,7 @@ def reopen(tx: Tx, journey: ComplaintJourney, case_id: int, severity: Severity, 
 
 @dataclass(frozen=True, slots=True)
 class DeskTicket:
-    """A ticket as an agent sees it in a list. Times are aware UTC."""
+    """A ticket as an agent sees it in a list. Times are aware UTC; those of the present cycle, if reopened."""
 
     id: int
     case_id: int
@@ -122,14 +122,24 @@ class DeskTicket:
     assignee: str | None
     cycle: int
     opened_at: datetime
+    due_at: datetime
+    """When it must be solved."""
     summary: str
 
 
 def unsolved(tx: Tx, *, assignee: str | None = None, limit: int = 1_000_000) -> list[DeskTicket]:
     """Tickets that are not solved, oldest first; of one agent, if given."""
     query = (
-        sa.select(tickets, cases.c.journey)
+        sa.select(tickets, cases.c.journey, sla_clocks.c.started_at, sla_clocks.c.due_at)
         .join(cases, cases.c.id == tickets.c.case_id)
+        .join(
+            sla_clocks,
+            sa.and_(
+                sla_clocks.c.case_id == tickets.c.case_id,
+                sla_clocks.c.cycle == tickets.c.cycle,
+                sla_clocks.c.kind == ClockKind.RESOLUTION.value,
+            ),
+        )
         .where(tickets.c.state != TicketState.SOLVED.value)
         .order_by(tickets.c.id)
         .limit(limit)
@@ -145,7 +155,8 @@ def unsolved(tx: Tx, *, assignee: str | None = None, limit: int = 1_000_000) -> 
             Severity(row.severity),
             row.assignee,
             row.cycle,
-            row.opened_at,
+            row.started_at,
+            row.due_at,
             row.summary,
         )
         for row in tx.execute(query)

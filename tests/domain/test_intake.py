@@ -1,5 +1,6 @@
 """The gate: what becomes feedback, what is rejected and why, and who is the same row again."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -105,8 +106,18 @@ def test_nothing_comes_in_many_spellings(nothing: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("value", "rating"),
-    [("5.0", 5), ("4 sao", 4), ("3/5", 3), (" 2 / 5 ", 2), ("4,5", 4.5), (3, 3), (4.5, 4.5), ("1 Star", 1)]
-    + [("5 ⭐", 5), ("5★", 5), ("2 điểm", 2)],
+    [
+        ("5.0", 5),
+        ("4 sao", 4),
+        ("3/5", 3),
+        (" 2 / 5 ", 2),
+        ("4,5", 4.5),
+        (3, 3),
+        (4.5, 4.5),
+        ("1 Star", 1),
+        ("5 ⭐", 5),
+        ("2 điểm", 2),
+    ],
 )
 def test_marks_as_people_write_them(value: object, rating: float) -> None:
     assert accepted(GOOD | {"stars": value}).rating == rating
@@ -119,7 +130,7 @@ def test_marks_as_people_write_them(value: object, rating: float) -> None:
         ("0", "outside 1 to 5"),
         ("-3", "outside 1 to 5"),
         (5.5, "outside 1 to 5"),
-        (float("nan"), "outside 1 to 5"),
+        (float("nan"), "not a number"),
         ("8/10", "out of 10, the scale has 5 points: set scale=ten_points"),
         ("8/20", "out of 20, the scale has 5 points: write a mark of 1 to 5"),
         ("tốt", "'tốt': the rating is not a number: write a mark of 1 to 5"),
@@ -198,15 +209,14 @@ def test_bad_contacts_do_not_change_the_identity() -> None:
     assert accepted(row, columns).external_id == fingerprint(row, 1)
 
 
-rows = st.dictionaries(st.text(max_size=5), st.text(max_size=8) | st.integers() | st.none(), max_size=4)
+rows = st.dictionaries(st.text("abc", max_size=2), st.text("xyz", max_size=2) | st.integers(0, 2), max_size=2)
 
 
-@given(rows, rows, st.integers(1, 3), st.integers(1, 3))
-def test_fingerprints_differ_where_rows_do(one: dict[str, Any], two: dict[str, Any], m: int, n: int) -> None:
-    assert fingerprint(one, m) == fingerprint(dict(one), m)
-    assert fingerprint(one, m) != fingerprint(one, m + 1)
-    if (one, m) == (two, n):
-        assert fingerprint(one, m) == fingerprint(two, n)
+@given(rows, rows, st.integers(1, 2), st.integers(1, 2))
+def test_fingerprints_are_equal_exactly_where_rows_are(
+    one: dict[str, Any], two: dict[str, Any], m: int, n: int
+) -> None:
+    assert (fingerprint(one, m) == fingerprint(two, n)) == ((one, m) == (two, n))
 
 
 anything = st.recursive(
@@ -224,7 +234,7 @@ def test_any_row_becomes_feedback_or_is_rejected_with_reasons(row: dict[str, Any
         assert all(problem.problem and problem.fix for problem in taken.problems)
     else:
         assert taken.rating is not None or taken.text
-    str(taken.raw).encode("utf-8")  # what cannot be stored is gone
+    json.dumps(taken.raw, allow_nan=False, ensure_ascii=False).encode()  # it can be stored
 
 
 def test_what_no_database_stores_is_replaced() -> None:

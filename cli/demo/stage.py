@@ -1,0 +1,115 @@
+"""The demo's stage: a fresh database, the sandbox, Prefect's server, and settings that know only those."""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+from pydantic import SecretStr
+
+from amends.clock import VirtualClock
+from amends.domain.journey import ComplaintJourney
+from amends.domain.ratings import Scale
+from amends.settings import Settings, ZaloSettings
+from amends.store.engine import Store
+from amends.store.schema import feedbacks
+from cli.demo.feed import columns_of
+from cli.demo.play import START
+from deployments.server import prefect_server
+from sandbox.process import Sandbox, running_sandbox
+from tasks.sweep import Runtime, use_runtime
+
+SCHEMA = "amends_demo"
+"""On PostgreSQL the demo lives in a schema of its own, dropped at the start of the next one."""
+
+
+class StageProblem(ValueError):
+    """The demo cannot run there; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    store: Store
+    clock: VirtualClock
+    sandbox: Sandbox
+    api_url: str
+    inbox: Path
+
+
+@contextmanager
+def set_stage(home: Path, journey: ComplaintJourney, *, seed: int, database: str | None) -> Iterator[Stage]:
+    """Everything the demo needs, up and empty; the servers stop at the end, the database stays to be looked at.
+
+    Raises StageProblem when `database` holds data that is not the demo's.
+    """
+    folder = home / "demo"
+    inbox = folder / "inbox"
+    shutil.rmtree(inbox, ignore_errors=True)
+    inbox.mkdir(parents=True)
+    with ExitStack() as stack:
+        with ThreadPoolExecutor() as pool:
+            server = pool.submit(stack.enter_context, prefect_server(home / "prefect"))
+            sandbox = stack.enter_context(running_sandbox(seed, START))
+            store = _fresh_store(database, folder)
+            stack.callback(store.close)
+            api_url = server.result()
+        clock = VirtualClock(START)
+        use_runtime(Runtime(_settings(home, store, journey, sandbox), store, clock))
+        yield Stage(store, clock, sandbox, api_url, inbox)
+
+
+def demo_sources(journey: ComplaintJourney, inbox: Path) -> ComplaintJourney:
+    """The journey, reading from the demo's inbox: one source per rating scale."""
+    data = journey.model_dump(mode="json")
+    data["sources"] = [
+        {
+            "kind": "file",
+            "name": f"demo-{scale.value.replace('_', '-')}",
+            "path": str(inbox / f"{scale.value}-*.jsonl"),
+            "columns": columns_of(scale).model_dump(mode="json"),
+        }
+        for scale in Scale
+    ]
+    return ComplaintJourney.model_validate(data)
+
+
+def _fresh_store(database: str | None, folder: Path) -> Store:
+    if database is None:
+        database = f"sqlite:///{folder / 'amends.db'}"
+        for leftover in folder.glob("amends.db*"):
+            leftover.unlink()
+    store = Store(database)
+    if store.is_postgres:
+        with store.begin() as tx:
+            tx.exec_driver_sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+            tx.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+        store.close()
+        url = sa.make_url(database).update_query_dict({"options": f"-csearch_path={SCHEMA}"})
+        store = Store(url.render_as_string(hide_password=False))
+    store.migrate()
+    with store.read() as tx:
+        if tx.execute(sa.select(feedbacks.c.id).limit(1)).first() is not None:
+            raise StageProblem("that database holds feedback already; give the demo an empty or a new one")
+    return store
+
+
+def _settings(home: Path, store: Store, journey: ComplaintJourney, sandbox: Sandbox) -> Settings:
+    """Settings that can reach the sandbox and nobody else, whatever the environment says."""
+    notify = sandbox.url.replace("http://", "json://") + "/notify"
+    return Settings(
+        home=home,
+        database_url=SecretStr(store.engine.url.render_as_string(hide_password=False)),
+        zalo=ZaloSettings(
+            app_id="sandbox-app",
+            secret_key=SecretStr("sandbox-secret"),
+            refresh_token=SecretStr("sandbox-refresh-token"),
+            oauth_url=sandbox.url,
+            business_url=sandbox.url,
+            requests_per_second=2_000,
+        ),
+        contacts={name: SecretStr(f"{notify}/{name}") for name in journey.contacts()},
+        customer_mail_url=None,
+    )
