@@ -10,6 +10,7 @@ from amends.domain.journey.messages import CustomerMessage
 from amends.domain.journey.sources import FileSource, ZnsRatingSource
 from amends.domain.ratings import Scale
 from amends.store import cursors, inbox, journeys
+from amends.store.engine import Store
 from connectors.errors import VendorUnavailable
 from connectors.files import FileProblem, read_feedback
 from connectors.ports import RatingAnswer
@@ -71,15 +72,21 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
 
 
 def take_in(sweep: Sweep, batch: Sequence[Feedback | Rejected]) -> None:
-    """Commit a batch: the good rows to the inbox, the bad ones to quarantine."""
-    good = [row for row in batch if isinstance(row, Feedback)]
-    bad = [row for row in batch if isinstance(row, Rejected)]
-    with sweep.store.begin() as tx:
-        new = inbox.receive(tx, sweep.journey.name, good, sweep.now())
-        rejected = inbox.reject(tx, sweep.journey.name, bad, sweep.now())
+    """Commit a batch and count it in the sweep's tally."""
+    new, rejected = store_batch(sweep.store, sweep.journey.name, batch, sweep.now())
     results = sweep.tally("detect").results
     results["received"] += new
     results["quarantined"] += rejected
+
+
+def store_batch(
+    store: Store, journey: str, batch: Sequence[Feedback | Rejected], now: datetime
+) -> tuple[int, int]:
+    """Commit the good rows to the inbox and the bad ones to quarantine; returns how many of each were new."""
+    good = [row for row in batch if isinstance(row, Feedback)]
+    bad = [row for row in batch if isinstance(row, Rejected)]
+    with store.begin() as tx:
+        return inbox.receive(tx, journey, good, now), inbox.reject(tx, journey, bad, now)
 
 
 def _templates_to_poll(sweep: Sweep) -> dict[str, str]:

@@ -44,8 +44,8 @@ def demo(
     settings = Settings()
     # Before Prefect is imported: the demo must not touch the profile in somebody's home.
     os.environ["PREFECT_HOME"] = str((settings.home / "prefect").resolve())
-    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+    os.environ |= {"PREFECT_LOGGING_TO_API_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "ERROR"}
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from amends.store import reports, timeline
     from cli.demo.feed import read_reviews
@@ -74,7 +74,7 @@ def demo(
         def on_tick(now: datetime) -> None:
             progress.update(bar, advance=1, day=now.astimezone(journey.zone).strftime("%a %d/%m %H:%M"))
 
-        with temporary_settings({PREFECT_API_URL: stage.api_url, PREFECT_LOGGING_LEVEL: "ERROR"}):
+        with temporary_settings({PREFECT_API_URL: stage.api_url}):
             played = asyncio.run(
                 play(
                     journey,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from amends.domain.columns import Columns
@@ -57,7 +58,7 @@ def read_reviews(
 
 def _onto_window(times: Sequence[datetime], start: datetime, window: timedelta) -> list[datetime]:
     elapsed = [timedelta(0)]
-    for earlier, later in zip(times, times[1:], strict=False):
+    for earlier, later in pairwise(times):
         elapsed.append(elapsed[-1] + min(later - earlier, LONGEST_GAP))
     total = elapsed[-1] or timedelta(seconds=1)
     return [start + window * (passed / total) for passed in elapsed[: len(times)]]

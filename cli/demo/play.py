@@ -19,7 +19,7 @@ from sandbox.process import Sandbox
 
 START = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 """Monday 2 November 2026, 09:00 in Viet Nam. Fixed, so that the same seed gives the same numbers on any day."""
-TICK = timedelta(hours=2)
+TICK = timedelta(hours=3)
 """How far the clock moves between two sweeps. In production a sweep comes every few minutes."""
 
 

@@ -30,12 +30,26 @@ class Language(StrEnum):
     EN = "en"
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+_NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+_PERIOD = r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$"
+CODE_PREFIX = r"^[A-Z0-9]*$"
+
+SPELLINGS = {
+    _NAME: "use up to 40 lower-case letters, digits, - and _, such as quan-1",
+    _TIME: 'write it as "08:30", in quotes',
+    _PERIOD: 'write it as "08:00-12:00", in quotes; "24:00" is the end of the day',
+    CODE_PREFIX: "use capital letters A to Z and digits only",
+}
+"""What to tell a marketer whose text does not match a pattern."""
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
 """A short technical name: lower-case letters, digits, - and _."""
 
-Period = Annotated[
-    str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")
-]
+TimeOfDay = Annotated[str, StringConstraints(pattern=_TIME)]
+"""A time such as `08:30`."""
+
+Period = Annotated[str, StringConstraints(pattern=_PERIOD)]
 """Opening hours such as `08:00-12:00`; `24:00` is the end of the day."""
 
 

@@ -14,7 +14,7 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 class Agent(Part):
     """Somebody who solves tickets."""
 
-    name: Name = Field(title="Name")
+    name: Name = Field(title="Name", description="Short name; tickets and reports carry it.")
     contact: Name = Field(
         title="Contact",
         description="Name of a contact in the settings (AMENDS_CONTACTS), where the address is kept.",
@@ -24,16 +24,19 @@ class Agent(Part):
     )
 
 
+_HOURS = "Periods such as 08:00-12:00; none: closed all day."
+
+
 class WeeklyHours(Part):
     """Opening hours, in the brand's time zone; several periods a day are fine, an empty list is a closed day."""
 
-    monday: list[Period] = Field(["08:00-21:00"], title="Monday")
-    tuesday: list[Period] = Field(["08:00-21:00"], title="Tuesday")
-    wednesday: list[Period] = Field(["08:00-21:00"], title="Wednesday")
-    thursday: list[Period] = Field(["08:00-21:00"], title="Thursday")
-    friday: list[Period] = Field(["08:00-21:00"], title="Friday")
-    saturday: list[Period] = Field(["08:00-21:00"], title="Saturday")
-    sunday: list[Period] = Field(["08:00-21:00"], title="Sunday")
+    monday: list[Period] = Field(["08:00-21:00"], title="Monday", description=_HOURS)
+    tuesday: list[Period] = Field(["08:00-21:00"], title="Tuesday", description=_HOURS)
+    wednesday: list[Period] = Field(["08:00-21:00"], title="Wednesday", description=_HOURS)
+    thursday: list[Period] = Field(["08:00-21:00"], title="Thursday", description=_HOURS)
+    friday: list[Period] = Field(["08:00-21:00"], title="Friday", description=_HOURS)
+    saturday: list[Period] = Field(["08:00-21:00"], title="Saturday", description=_HOURS)
+    sunday: list[Period] = Field(["08:00-21:00"], title="Sunday", description=_HOURS)
 
 
 def weekly_periods(hours: WeeklyHours) -> dict[int, tuple[tuple[time, time], ...]]:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from amends.domain.journey.base import SPELLINGS
 from amends.domain.journey.complaint import ComplaintJourney
 
 
@@ -36,6 +37,9 @@ def load_journey(path: Path) -> ComplaintJourney:
         raise JourneyProblem(
             str(path), [f"{where}no valid YAML: {error.problem}; check indentation and colons"]
         ) from None
+    except (yaml.YAMLError, ValueError) as error:  # an unprintable character; a date that does not exist
+        first = str(error).splitlines()[0]
+        raise JourneyProblem(str(path), [f"no valid YAML: {first}; correct it or put it in quotes"]) from None
     if not isinstance(data, dict):
         raise JourneyProblem(str(path), ["must be a mapping of fields such as `name:` and `brand:`"])
     try:
@@ -45,16 +49,23 @@ def load_journey(path: Path) -> ComplaintJourney:
 
 
 def _explain(problem: Any) -> str:
-    field = ".".join(str(part) for part in problem["loc"]) or "journey"
+    field = ".".join(str(part) for part in problem["loc"] if part != "[key]")
+    got, context = problem["input"], problem.get("ctx", {})
     match problem["type"]:
         case "missing":
             return f"{field}: is missing; add it (see deployments/journeys/complaint.yaml)"
         case "extra_forbidden":
             return f"{field}: is no option here; check the spelling"
+        case "string_pattern_mismatch":
+            return f"{field}: {got!r} is not spelt right; {SPELLINGS[context['pattern']]}"
+        case "string_type":
+            return f"{field}: must be text (got {got!r}); put it in quotes"
+        case "union_tag_not_found":
+            return f"{field}.kind: is missing; add it (see deployments/journeys/complaint.yaml)"
+        case "union_tag_invalid":
+            return f"{field}.kind: {context['tag']!r} is no kind; use one of {context['expected_tags']}"
+        case "value_error":
+            # A rule over several fields has no place of its own: its message begins with the field.
+            return ": ".join(part for part in (field, problem["msg"].removeprefix("Value error, ")) if part)
         case _:
-            message = problem["msg"].removeprefix("Value error, ")
-            return (
-                f"{field}: {message} (got {problem['input']!r})"
-                if problem["type"] != "value_error"
-                else f"{field}: {message}"
-            )
+            return f"{field}: {problem['msg']} (got {got!r})"

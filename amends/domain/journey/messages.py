@@ -32,7 +32,9 @@ class ZnsTemplate(Part):
 class MailText(Part):
     """A mail in one language."""
 
-    subject: str = Field(title="Subject", min_length=1, max_length=150)
+    subject: str = Field(
+        title="Subject", min_length=1, max_length=150, description="One line; {{ variables }} allowed."
+    )
     body: str = Field(
         title="Body", min_length=1, max_length=5000, description="Plain text; {{ variables }} allowed."
     )
@@ -53,3 +55,10 @@ class CustomerMessage(Part):
     email: dict[Language, MailText] = Field(
         default_factory=dict, title="Mail", description="Mail per language (vi, en)."
     )
+
+    def texts(self) -> list[str]:
+        """Every text of it that has variables filled in."""
+        return [
+            *(text for template in self.zns.values() for text in template.params.values()),
+            *(text for mail in self.email.values() for text in (mail.subject, mail.body)),
+        ]

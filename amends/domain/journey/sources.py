@@ -12,7 +12,7 @@ from amends.domain.ratings import Scale
 class FileSource(Part):
     """Files dropped into a folder: exports of a marketplace, a till, a survey tool."""
 
-    kind: Literal["file"] = Field(title="Kind")
+    kind: Literal["file"] = Field(title="Kind", description="file: exports dropped into a folder.")
     name: Name = Field(
         title="Name", description="The source's name in reports; part of each rating's identity."
     )
@@ -28,7 +28,7 @@ class FileSource(Part):
 class ZnsRatingSource(Part):
     """Answers to a ZNS service-rating template that somebody else sends, for example after each purchase."""
 
-    kind: Literal["zns_rating"] = Field(title="Kind")
+    kind: Literal["zns_rating"] = Field(title="Kind", description="zns_rating: answers to a rating template.")
     name: Name = Field(title="Name", description="The source's name in reports.")
     template_id: str = Field(
         title="Template id", min_length=1, description="The rating template's id at Zalo."

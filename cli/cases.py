@@ -1,0 +1,37 @@
+"""`amends case` and `amends status`: one case in full, and all journeys at a glance."""
+
+import re
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def case(
+    case_id: Annotated[str, typer.Argument(metavar="ID", help="42 or AM000042.")], as_json: AsJson = False
+) -> None:
+    """Everything about one case: ratings, ticket, deadlines, messages and its whole timeline, in the brand's time."""
+    from cli.case_view import read_case, show_case
+    from cli.guard import Trouble
+    from cli.installation import opened_store, read_settings
+
+    # Ids fit 18 digits; a longer one is refused here and not by the database.
+    number = re.fullmatch(r"(?:AM)?0*(\d{1,18})", case_id.strip(), re.IGNORECASE)
+    if number is None:
+        raise Trouble("this is no case number; write it as 42 or AM000042", 2)
+    with opened_store(read_settings()) as store:
+        found = read_case(store, int(number[1]))
+    if found is None:
+        raise Trouble(f"there is no case AM{int(number[1]):06d}; `amends ticket list` shows the open ones")
+    show_case(found, as_json=as_json)
+
+
+def status(as_json: AsJson = False) -> None:
+    """Each journey's figures, service levels, what is due now, and what waits for a person."""
+    from cli.installation import opened_store, read_settings
+    from cli.status_view import read_status, show_status
+
+    with opened_store(read_settings()) as store:
+        found = read_status(store)
+    show_status(found, as_json=as_json)

@@ -1,0 +1,136 @@
+"""What of a journey would not work with these settings. Reads files and settings, asks nobody, tells no secret."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from amends.domain.journey import ComplaintJourney
+from amends.domain.journey.aftercare import PooledCodes
+from amends.domain.journey.messages import CustomerMessage
+from amends.domain.journey.sources import FileSource, ZnsRatingSource
+from amends.settings import Settings
+from connectors.apprise_contact import AppriseContact
+from connectors.inbox_file import InboxFile
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that would not work: the journey's field, what is wrong, and how to put it right."""
+
+    field: str
+    problem: str
+    fix: str
+
+
+def findings(journey: ComplaintJourney, settings: Settings) -> list[Finding]:
+    """Everything that would not work, in the order of the journey's file."""
+    return [
+        *_files(journey),
+        *_zalo(journey, settings),
+        *_mail(journey, settings),
+        *_texts(journey),
+        *_contacts(journey, settings),
+        *_pool(journey),
+    ]
+
+
+def _messages(journey: ComplaintJourney) -> dict[str, CustomerMessage]:
+    """The messages this journey sends, by field."""
+    sent = {"acknowledge": journey.acknowledge}
+    if journey.survey.enabled:
+        sent["survey.message"] = journey.survey.message
+    if journey.reward.enabled:
+        sent["reward.message"] = journey.reward.message
+    return sent
+
+
+def _files(journey: ComplaintJourney) -> Iterator[Finding]:
+    for source in journey.sources:
+        if isinstance(source, FileSource) and not (folder := _folder(source.path)).is_dir():
+            yield Finding(
+                f"sources.{source.name}.path",
+                f"there is no folder {folder}, seen from {Path.cwd()}",
+                f"make it (mkdir -p '{folder}'), or run Amends where it is",
+            )
+
+
+def _folder(pattern: str) -> Path:
+    """The part of a pattern before its first wildcard."""
+    parts = Path(pattern).parts[:-1]
+    fixed = [part for number, part in enumerate(parts) if not any("*" in p or "?" in p for p in parts[: number + 1])]
+    return Path(*fixed)
+
+
+def _zalo(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
+    users = [field for field, message in _messages(journey).items() if message.zns]
+    users = users if "zns" in journey.channels else []
+    users += [f"sources.{s.name}" for s in journey.sources if isinstance(s, ZnsRatingSource)]
+    if not users:
+        return
+    zalo = settings.zalo
+    needed = {
+        "AMENDS_ZALO__APP_ID": zalo and zalo.app_id,
+        "AMENDS_ZALO__SECRET_KEY": zalo and zalo.secret_key.get_secret_value(),
+        "AMENDS_ZALO__REFRESH_TOKEN": zalo and zalo.refresh_token.get_secret_value(),
+    }
+    if missing := [name for name, value in needed.items() if not value]:
+        yield Finding(
+            "channels",
+            f"Zalo is not set up, and {', '.join(users)} use it: these messages would wait",
+            f"set {', '.join(missing)} (to try without Zalo: amends sandbox)",
+        )
+
+
+def _mail(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
+    users = [field for field, message in _messages(journey).items() if message.email]
+    if "email" in journey.channels and users and settings.customer_mail_url is None:
+        yield Finding(
+            "channels",
+            f"mail to customers is not set up, and {', '.join(users)} would use it: these mails would wait",
+            "set AMENDS_CUSTOMER_MAIL_URL, or take email out of the channels",
+        )
+
+
+def _texts(journey: ComplaintJourney) -> Iterator[Finding]:
+    # The model itself refuses an apology or a survey without text; a voucher without one is found here.
+    reward = journey.reward
+    if reward.enabled and not any(journey.language in getattr(reward.message, c) for c in journey.channels):
+        yield Finding(
+            "reward.message",
+            f"no text in {journey.language} for any of the channels {', '.join(journey.channels)}: no voucher arrives",
+            f"add reward.message.{journey.channels[0]}.{journey.language}, or set reward.enabled: false",
+        )
+
+
+def _contacts(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
+    for name in sorted(journey.contacts()):
+        url = settings.contacts.get(name)
+        if url is None:
+            yield Finding(
+                f"contact {name}",
+                "has no address in the settings: these notifications would not be sent",
+                f'add "{name}" to AMENDS_CONTACTS, e.g. {{"{name}": "slack://..."}} (any Apprise URL)',
+            )
+        elif not _understood(url.get_secret_value()):
+            yield Finding(
+                f"contact {name}",
+                "has an address that Apprise does not understand",
+                f'correct "{name}" in AMENDS_CONTACTS (any Apprise URL)',
+            )
+
+
+def _understood(url: str) -> bool:
+    try:
+        return bool(InboxFile.from_url(url) or AppriseContact(url))
+    except ValueError:
+        return False
+
+
+def _pool(journey: ComplaintJourney) -> Iterator[Finding]:
+    codes = journey.reward.codes
+    if journey.reward.enabled and isinstance(codes, PooledCodes) and not Path(codes.path).is_file():
+        yield Finding(
+            "reward.codes.path",
+            f"there is no file {codes.path}, seen from {Path.cwd()}: no voucher can be given",
+            "put the codes there, one a line, or use codes: {kind: generated}",
+        )

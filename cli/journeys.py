@@ -1,0 +1,57 @@
+"""`amends check` and `amends run`: is a journey ready to run here, and one sweep of it now."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JourneyFile = Annotated[Path, typer.Argument(metavar="JOURNEY.yaml", help="The journey's file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def check(journey: JourneyFile, as_json: AsJson = False) -> None:
+    """Hold a journey against this installation's settings and tell what would not work, with the fix.
+
+    Exit code 0: ready. 1: something would not work. 2: the file cannot be used. Asks no vendor anything.
+    """
+    from amends.domain.journey import JourneyProblem, load_journey
+    from cli.checks import findings
+    from cli.guard import scrub
+    from cli.installation import read_settings
+    from cli.readiness import show, unusable
+
+    try:
+        loaded = load_journey(journey)
+    except JourneyProblem as problem:
+        if not as_json:
+            raise
+        unusable(journey, [scrub(text) for text in problem.problems])
+        raise typer.Exit(2) from None
+    found = findings(loaded, read_settings())
+    show(journey, loaded, found, as_json=as_json)
+    raise typer.Exit(1 if found else 0)
+
+
+def run(
+    journey: JourneyFile,
+    read_back_days: Annotated[
+        float, typer.Option(min=0, max=90, help="Read ratings back at least this many days.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """One sweep now: move every case of the journey that is due one step on.
+
+    It runs on the Prefect server of PREFECT_API_URL, else on that of a running `amends serve`, else on one
+    that is started for this run.
+    """
+    from amends.domain.journey import load_journey
+    from cli.installation import opened_store, prepare_prefect, read_settings
+
+    loaded = load_journey(journey)
+    settings = read_settings()
+    prepare_prefect(settings)
+    with opened_store(settings) as store:
+        from cli.sweeping import show, sweep_once
+
+        swept = sweep_once(loaded, settings, store, read_back_days)
+        show(loaded, swept, as_json=as_json)

@@ -1,0 +1,73 @@
+"""`amends serve` and `amends sandbox`: the two commands that keep running until Ctrl-C."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def serve(
+    journeys: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[JOURNEY.yaml]...", help="None: all of deployments/journeys/."),
+    ] = None,
+    every: Annotated[int, typer.Option(min=1, max=1440, help="Minutes between two sweeps.")] = 5,
+    daily_at: Annotated[
+        str, typer.Option(help="When the daily sweep reads ratings back, in the brand's zone.")
+    ] = "06:30",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Prefect's server and pages.")] = 4200,
+    host: Annotated[
+        str, typer.Option(help="Address it listens on. Prefect asks nobody for a password by itself.")
+    ] = "127.0.0.1",
+    server: Annotated[
+        bool, typer.Option("--server/--no-server", help="Start Prefect's server, unless PREFECT_API_URL is set.")
+    ] = True,
+) -> None:
+    """Serve journeys: Prefect's server with its pages, and the sweeps on their schedules. Ctrl-C ends it."""
+    from amends.domain.journey import load_journey
+    from cli.installation import opened_store, prepare_prefect, read_settings
+
+    at = _time_of_day(daily_at)
+    loaded = [load_journey(file) for file in journeys or _shipped()]
+    settings = read_settings()
+    with opened_store(settings):
+        pass  # a database that is away or of no use is told here, not by every run
+    prepare_prefect(settings, log_level="INFO")
+
+    from cli.keeping import serve_journeys
+
+    serve_journeys(loaded, settings, every=every, daily_at=at, port=port, host=host, server=server)
+
+
+def _time_of_day(text: str):  # type: ignore[no-untyped-def]
+    from datetime import time
+
+    from cli.guard import Trouble
+
+    try:
+        found = time.fromisoformat(text)
+    except ValueError:
+        raise Trouble(f"--daily-at: {text!r} is no time of day; write it as 06:30", 2) from None
+    return found
+
+
+def _shipped() -> list[Path]:
+    from cli.guard import Trouble
+
+    folder = Path(__file__).resolve().parents[1] / "deployments" / "journeys"
+    if found := sorted(folder.glob("*.yaml")):
+        return found
+    raise Trouble("there is no journey in deployments/journeys/; name one: amends serve JOURNEY.yaml", 2)
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8900,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 7,
+) -> None:
+    """Run a made-up Zalo and a sink for notifications on this machine, and print the settings that point at it.
+
+    `python -m sandbox --help` lists its templates, phone numbers with a fixed fate, and controls.
+    """
+    from cli.pretending import keep_sandbox
+
+    keep_sandbox(port, seed)

@@ -1,0 +1,146 @@
+"""All journeys at a glance, and what waits for a person. Masked; times in each brand's zone."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from amends.domain.contacts import mask
+from amends.domain.journey import ComplaintJourney
+from amends.store import incidents, journeys, lookups, reports
+from amends.store.engine import Store, Tx
+from cli.show import heading, moment, print_json, print_table
+
+NEWEST = 5
+"""Quarantined rows shown."""
+
+WHAT_TO_DO = (
+    "The call may have left, so it is not repeated: a second apology or voucher would be worse than none. Look the "
+    "tracking id (amends case ID --json) up at the vendor. A customer's answer settles it by itself."
+)
+IN_FLIGHT = "A sweep is in this call now, or died in it; the next sweep tells which."
+
+
+def read_status(store: Store) -> dict[str, Any]:
+    """Everything as plain data, masked."""
+    now = datetime.now(UTC)
+    with store.read() as tx:
+        names = sorted({*reports.journeys_known(tx), *lookups.journeys_in_quarantine(tx)})
+        found = [_journey(tx, name, now) for name in names]
+        troubles = [
+            {
+                "channel": incident.channel,
+                "code": incident.code,
+                "detail": mask(incident.detail),
+                "times": incident.times,
+                "opened_at": incident.opened_at,
+                "last_seen_at": incident.last_seen_at,
+            }
+            for incident in incidents.still_open(tx)
+        ]
+    return {"at": now, "journeys": found, "incidents": troubles}
+
+
+def _zone(tx: Tx, name: str, now: datetime) -> ZoneInfo:
+    """The zone of the journey's newest version; that of a new journey when it has never been swept."""
+    versions = journeys.recent(tx, name, now, limit=1)
+    if versions:
+        return journeys.load(tx, versions[0]).zone
+    return ZoneInfo(str(ComplaintJourney.model_fields["timezone"].default))
+
+
+def _journey(tx: Tx, name: str, now: datetime) -> dict[str, Any]:
+    zone = _zone(tx, name, now)
+    return {
+        "journey": name,
+        "timezone": zone.key,
+        "funnel": reports.funnel(tx, name, now).as_dict(),
+        "service_levels": [
+            {
+                "severity": line.severity.value,
+                "target": line.kind.value,
+                "met": line.met,
+                "breached": line.breached,
+                "running": line.running,
+                "share_met": line.share_met,
+            }
+            for line in reports.service_levels(tx, name, now)
+        ],
+        "due_now": reports.backlog(tx, name, now),
+        "quarantine": [
+            {
+                "at": row.received_at.astimezone(zone),
+                "location": mask(row.location),
+                "problems": [mask(f"{p['field']}: {p['problem']} ({p['fix']})") for p in row.problems],
+            }
+            for row in lookups.newest_quarantined(tx, name, NEWEST)
+        ],
+        "uncertain": [
+            {
+                "case": f"AM{effect.case_id:06d}",
+                "step": effect.step,
+                "channel": effect.channel,
+                "state": effect.state,
+                "sent_at": effect.sent_at.astimezone(zone),
+                "detail": mask(effect.detail),
+                "what_to_do": WHAT_TO_DO if effect.state == "uncertain" else IN_FLIGHT,
+            }
+            for effect in reports.uncertain_effects(tx, name)
+        ],
+    }
+
+
+def show_status(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print what `read_status` returned."""
+    if as_json:
+        print_json(found)
+        return
+    if not found["journeys"]:
+        typer.echo("No feedback yet. Next: amends import FILE --journey JOURNEY.yaml, or amends demo")
+    for journey in found["journeys"]:
+        _show_journey(journey)
+    if found["incidents"]:
+        heading("Incidents: these channels wait for a person")
+        for incident in found["incidents"]:
+            zone = ZoneInfo(found["journeys"][0]["timezone"]) if found["journeys"] else ZoneInfo("UTC")
+            typer.echo(
+                f"  {incident['channel']} [{incident['code']}] since {moment(incident['opened_at'], zone)}, "
+                f"{incident['times']:,} times: {incident['detail']}"
+            )
+
+
+def _show_journey(journey: dict[str, Any]) -> None:
+    zone = ZoneInfo(journey["timezone"])
+    heading(f"Journey {journey['journey']} (times in {journey['timezone']})")
+    print_table(["from rating to voucher", "count"], [[k.replace("_", " "), v] for k, v in journey["funnel"].items()])
+    if journey["service_levels"]:
+        print_table(
+            ["service level", "target", "met", "breached", "running", "share met"],
+            [
+                [
+                    line["severity"],
+                    line["target"].replace("_", " "),
+                    line["met"],
+                    line["breached"],
+                    line["running"],
+                    "-" if line["share_met"] is None else f"{line['share_met']:.0%}",
+                ]
+                for line in journey["service_levels"]
+            ],
+        )
+    due = ", ".join(f"{step.replace('_', ' ')} {count:,}" for step, count in sorted(journey["due_now"].items()))
+    typer.echo(f"Due now: {due or 'nothing'}")
+    if journey["quarantine"]:
+        typer.echo(f"Quarantine: {journey['funnel']['quarantined']:,} rows; the newest:")
+        for row in journey["quarantine"]:
+            typer.echo(f"  {moment(row['at'], zone)}  {row['location']}: {'; '.join(row['problems'])}")
+    if journey["uncertain"]:
+        typer.echo(f"Uncertain: {len(journey['uncertain']):,} messages whose fate is not known.")
+        for effect in journey["uncertain"]:
+            typer.echo(
+                f"  {effect['case']}  {effect['step']} by {effect['channel']}, {moment(effect['sent_at'], zone)}: "
+                f"{effect['detail'] or effect['state']}"
+            )
+        for advice in sorted({effect["what_to_do"] for effect in journey["uncertain"]}):
+            typer.echo(f"  {advice}")
