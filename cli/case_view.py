@@ -165,12 +165,23 @@ def show_case(found: dict[str, Any], *, as_json: bool) -> None:
         print_table(
             ["sent", "step", "channel", "state", "tries", "code", "detail"],
             [
-                [moment(e["sent_at"], zone), e["step"], e["channel"], e["state"], e["attempts"], e["code"] or "", e["detail"]]
+                [
+                    moment(e["sent_at"], zone),
+                    e["step"],
+                    e["channel"],
+                    e["state"],
+                    e["attempts"],
+                    e["code"] or "",
+                    e["detail"],
+                ]
                 for e in found["effects"]
             ],
         )
     heading("Timeline")
     print_table(
         ["when", "event", "by", "detail"],
-        [[moment(line["at"], zone), line["event"], line["actor"], line["detail"]] for line in found["timeline"]],
+        [
+            [moment(line["at"], zone), line["event"], line["actor"], line["detail"]]
+            for line in found["timeline"]
+        ],
     )

@@ -11,7 +11,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 def case(
     case_id: Annotated[str, typer.Argument(metavar="ID", help="42 or AM000042.")], as_json: AsJson = False
 ) -> None:
-    """Everything about one case: ratings, ticket, deadlines, messages and its whole timeline, in the brand's time."""
+    """All that happened to one case.
+
+    Ratings, ticket, deadlines, messages and the whole timeline, in the brand's time; personal data masked.
+    """
     from cli.case_view import read_case, show_case
     from cli.guard import Trouble
     from cli.installation import opened_store, read_settings
@@ -28,7 +31,10 @@ def case(
 
 
 def status(as_json: AsJson = False) -> None:
-    """Each journey's figures, service levels, what is due now, and what waits for a person."""
+    """Figures, and what waits for a person.
+
+    Of each journey: the funnel, the service levels, what is due now, quarantine and uncertain messages.
+    """
     from cli.installation import opened_store, read_settings
     from cli.status_view import read_status, show_status
 

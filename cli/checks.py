@@ -57,7 +57,11 @@ def _files(journey: ComplaintJourney) -> Iterator[Finding]:
 def _folder(pattern: str) -> Path:
     """The part of a pattern before its first wildcard."""
     parts = Path(pattern).parts[:-1]
-    fixed = [part for number, part in enumerate(parts) if not any("*" in p or "?" in p for p in parts[: number + 1])]
+    fixed = [
+        part
+        for number, part in enumerate(parts)
+        if not any("*" in p or "?" in p for p in parts[: number + 1])
+    ]
     return Path(*fixed)
 
 

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-desk = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The agents' desk: list, take and solve tickets.")
+desk = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The agents' desk: list, take and solve tickets."
+)
 
 TicketId = Annotated[int, typer.Argument(metavar="ID", min=1, help="The ticket's number.")]
 AgentName = Annotated[str, typer.Option(metavar="NAME", help="The agent, as the journey names them.")]
@@ -13,14 +15,15 @@ AgentName = Annotated[str, typer.Option(metavar="NAME", help="The agent, as the 
 @desk.command("list")
 def list_(
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only this agent's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tickets that are not solved, oldest first, with their next deadline in the brand's time."""
+    """Tickets not solved yet, oldest first, with deadlines in the brand's time."""
     from cli.desk_work import read_tickets, show_tickets
     from cli.installation import opened_store, read_settings
 
     with opened_store(read_settings()) as store:
-        found = read_tickets(store, agent)
+        found = read_tickets(store, agent, limit)
     show_tickets(found, as_json=as_json)
 
 
@@ -40,7 +43,10 @@ def solve(
     agent: AgentName,
     cause: Annotated[str, typer.Option(metavar="TEXT", help="The root cause, in a few words.")],
 ) -> None:
-    """Solve a ticket and note its root cause; the survey follows after the journey's delay."""
+    """Solve a ticket and note its root cause.
+
+    The survey follows after the journey's delay.
+    """
     from cli.desk_work import solve_ticket
     from cli.installation import opened_store, read_settings
 

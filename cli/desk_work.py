@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from amends.domain.contacts import mask
-from amends.domain.sla import state_of
+from amends.domain.sla import SlaClock, state_of
 from amends.store import journeys, lookups, tickets
 from amends.store.engine import Store, Tx
 from amends.store.tickets import TicketProblem
@@ -15,17 +15,19 @@ from cli.guard import Trouble
 from cli.show import moment, print_json, print_table
 
 
-def read_tickets(store: Store, agent: str | None) -> list[dict[str, Any]]:
-    """The unsolved tickets as plain data, masked, with aware times in the zone of each case's journey version."""
+def read_tickets(store: Store, agent: str | None, limit: int) -> list[dict[str, Any]]:
+    """Unsolved tickets as plain data, masked, with aware times in the zone of each case's journey version."""
     now = datetime.now(UTC)
     with store.read() as tx:
-        found = tickets.unsolved(tx, assignee=agent)
-        clocks = _running(tx, [ticket.case_id for ticket in found])
-        zones = {ticket.id: _zone(tx, ticket.id) for ticket in found}
+        found = tickets.unsolved(tx, assignee=agent, limit=limit)
+        ids = [ticket.case_id for ticket in found]
+        running = _running(tx, ids)
+        versions = lookups.versions_of(tx, ids)
+        zones = {version: journeys.load(tx, version).zone for version in set(versions.values())}
     rows = []
     for ticket in found:
-        clock = min(clocks.get(ticket.case_id, []), key=lambda c: c.due_at, default=None)
-        zone = zones[ticket.id]
+        zone = zones[versions[ticket.case_id]]
+        clock = min(running.get(ticket.case_id, []), key=lambda clock: clock.due_at, default=None)
         rows.append(
             {
                 "id": ticket.id,
@@ -42,3 +44,72 @@ def read_tickets(store: Store, agent: str | None) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _running(tx: Tx, case_ids: Sequence[int]) -> dict[int, list[SlaClock]]:
+    """The clocks that nobody has stopped yet, by case."""
+    running: dict[int, list[SlaClock]] = {}
+    for (case_id, _), clock in tickets.clocks(tx, case_ids).items():
+        if clock.met_at is None:
+            running.setdefault(case_id, []).append(clock)
+    return running
+
+
+def show_tickets(found: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Print what `read_tickets` returned."""
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        typer.echo("No open tickets.")
+        return
+    print_table(
+        ["ticket", "case", "severity", "state", "agent", "due", "sla", "about"],
+        [
+            [
+                str(row["id"]),
+                row["case"],
+                row["severity"],
+                row["state"],
+                row["agent"] or "-",
+                moment(row["due_at"], row["opened_at"].tzinfo),
+                row["sla"] or "-",
+                row["summary"].partition("\n")[0].partition(" · ")[2],
+            ]
+            for row in found
+        ],
+    )
+
+
+def take_ticket(store: Store, ticket_id: int, agent: str) -> str:
+    """Take it; returns what to tell. Raises TicketProblem or Trouble when it cannot be taken."""
+    with store.begin() as tx:
+        before = _ticket(tx, ticket_id, agent)
+        tickets.take(tx, ticket_id, agent, datetime.now(UTC))
+        after = _ticket(tx, ticket_id, agent)
+    if after.assignee != agent:
+        raise Trouble(f"ticket {ticket_id} was taken by {after.assignee} already; nothing is changed")
+    again = " already" if before.state == after.state else ""
+    return f"Ticket {ticket_id} (case AM{after.case_id:06d}) is {agent}'s{again}."
+
+
+def solve_ticket(store: Store, ticket_id: int, agent: str, cause: str) -> str:
+    """Solve it; returns what to tell. Raises TicketProblem or Trouble when it cannot be solved."""
+    with store.begin() as tx:
+        case_id = _ticket(tx, ticket_id, agent).case_id
+        # The cause is read by all who see reports, so a phone number in it does not get in.
+        tickets.solve(tx, ticket_id, agent, mask(cause), datetime.now(UTC))
+    return (
+        f"Ticket {ticket_id} (case AM{case_id:06d}) is solved; the survey follows after the journey's delay."
+    )
+
+
+def _ticket(tx: Tx, ticket_id: int, agent: str) -> lookups.TicketFacts:
+    facts = lookups.ticket(tx, ticket_id)
+    if facts is None:
+        raise TicketProblem(f"there is no ticket {ticket_id}; `amends ticket list` shows the open ones")
+    journey = journeys.load(tx, facts.version_id)
+    if journey.agent(agent) is None:
+        names = ", ".join(known.name for known in journey.agents)
+        raise Trouble(f"journey {journey.name} has no agent {agent!r}; its agents are {names}")
+    return facts

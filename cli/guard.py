@@ -35,10 +35,12 @@ class GuardedGroup(TyperGroup):
 def explain(error: Exception) -> str | None:
     """What to tell about `error`, without secrets and phone numbers; None for what we did not expect."""
     if isinstance(error, Trouble):
-        return scrub(str(error))
+        return str(error)
     match _name(error):
-        case "JourneyProblem" | "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem":
-            return scrub(str(error))
+        case "JourneyProblem":
+            return scrub(str(error))  # it quotes what was written, perhaps an address in the wrong place
+        case "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem":
+            return str(error)
         case "sqlalchemy.OperationalError" | "sqlalchemy.InterfaceError":
             return _database_away(error)
         case "sqlalchemy.ProgrammingError" | "sqlalchemy.DatabaseError":
@@ -74,5 +76,5 @@ def _first_line(error: Exception) -> str:
 
 
 def warn(text: str) -> None:
-    """A line on standard error."""
-    print(scrub(text), file=sys.stderr, flush=True)
+    """A line on standard error, at once."""
+    print(text, file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from amends.domain.feedback import Feedback, Rejected
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.sources import FileSource
 from amends.store.engine import Store
-from cli.guard import scrub, warn
+from cli.guard import warn
 from cli.show import print_json
 from connectors.files import FileProblem, read_feedback
 from tasks.receive import BATCH, store_batch
@@ -55,7 +55,12 @@ def import_files(
         columns = next(of_source, None)
     imported = []
     console = Console(stderr=True)
-    looks = SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} rows"), TimeElapsedColumn()
+    looks = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TextColumn("{task.completed:,} rows"),
+        TimeElapsedColumn(),
+    )
     with Progress(*looks, console=console, transient=True, disable=not console.is_terminal) as progress:
         for file in files:
             bar = progress.add_task(file.name, total=None)
@@ -66,7 +71,7 @@ def import_files(
                     _keep(one, store, journey, batch)
                     progress.update(bar, completed=one.rows)
             except FileProblem as problem:
-                one.problem = scrub(str(problem))
+                one.problem = mask(str(problem))
             progress.remove_task(bar)
     return imported
 
@@ -79,7 +84,9 @@ def _batches(
         yield batch
 
 
-def _keep(one: Imported, store: Store, journey: ComplaintJourney, batch: Sequence[Feedback | Rejected]) -> None:
+def _keep(
+    one: Imported, store: Store, journey: ComplaintJourney, batch: Sequence[Feedback | Rejected]
+) -> None:
     new, _ = store_batch(store, journey.name, batch, datetime.now(UTC))
     bad = [row for row in batch if isinstance(row, Rejected)]
     one.rows += len(batch)

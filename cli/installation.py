@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from amends.settings import Settings
 from amends.store.engine import Store
 from cli.guard import Trouble
+from cli.logs import set_up_logs
 
 
 def read_settings() -> Settings:
@@ -60,7 +61,7 @@ def _open(settings: Settings) -> Store:
 
 
 def prepare_prefect(settings: Settings, log_level: str = "WARNING") -> None:
-    """Keep Prefect's files in our home, and quiet. Call it before anything imports Prefect.
+    """Keep Prefect's files in our home, and all logs quiet and on stderr. Call it before anything imports Prefect.
 
     What the environment says already stands. Processes that Prefect starts inherit all of it.
     """
@@ -72,3 +73,4 @@ def prepare_prefect(settings: Settings, log_level: str = "WARNING") -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    set_up_logs()

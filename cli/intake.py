@@ -11,7 +11,9 @@ def import_(
     journey: Annotated[Path, typer.Option(metavar="JOURNEY.yaml", help="The journey they are for.")],
     columns: Annotated[
         str | None,
-        typer.Option(help="Which column holds what, as rating=n_star,text=comment; else guessed from the header."),
+        typer.Option(
+            help="Which column holds what, as rating=n_star,text=comment; else guessed from the header."
+        ),
     ] = None,
     source: Annotated[
         str | None,

@@ -10,7 +10,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def check(journey: JourneyFile, as_json: AsJson = False) -> None:
-    """Hold a journey against this installation's settings and tell what would not work, with the fix.
+    """Is a journey ready to run here? If not, why, and the fix.
 
     Exit code 0: ready. 1: something would not work. 2: the file cannot be used. Asks no vendor anything.
     """
@@ -39,10 +39,10 @@ def run(
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """One sweep now: move every case of the journey that is due one step on.
+    """One sweep of a journey, now.
 
-    It runs on the Prefect server of PREFECT_API_URL, else on that of a running `amends serve`, else on one
-    that is started for this run.
+    Every case that is due moves one step on. It runs on the Prefect server of PREFECT_API_URL, else on that of a
+    running `amends serve`, else on one that is started for this run.
     """
     from amends.domain.journey import load_journey
     from cli.installation import opened_store, prepare_prefect, read_settings

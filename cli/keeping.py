@@ -60,7 +60,12 @@ def _api(settings: Settings, port: int, host: str, server: bool) -> Iterator[str
         raise Trouble("--no-server needs PREFECT_API_URL, e.g. http://127.0.0.1:4200/api", 2)
     home = settings.home / "prefect"
     if other := running_server(home):
-        raise Trouble(f"`amends serve` is running here already, at {_pages(other)}; stop it first")
+        if not other.orphaned:
+            raise Trouble(f"`amends serve` is running here already, at {_pages(other.url)}; stop it first")
+        warn("an earlier `amends serve` was killed; its Prefect server is still up and is used again")
+        with announced(home, other.url):
+            yield other.url
+        return
     _check_free(host, port)
     if not ipaddress.ip_address(host).is_loopback:
         warn("anybody who reaches this address can run and change journeys: put it behind a login")
@@ -77,7 +82,9 @@ def _check_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise Trouble(f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port") from None
+        raise Trouble(
+            f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port"
+        ) from None
 
 
 def _tell(journeys: Sequence[ComplaintJourney], url: str, every: int, daily_at: time) -> None:

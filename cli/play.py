@@ -20,7 +20,10 @@ def demo(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Play two weeks of a made-up shop against a local sandbox, with the real flow. Nothing leaves this machine."""
+    """Two weeks of a made-up shop, in a minute.
+
+    The real flow plays against a sandbox on this machine; nothing leaves it.
+    """
     from cli.demo.command import demo as play
     from cli.guard import Trouble
 

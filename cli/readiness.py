@@ -17,10 +17,18 @@ def show(file: Path, journey: ComplaintJourney, found: Sequence[Finding], *, as_
     if as_json:
         listed = [asdict(finding) for finding in found]
         print_json(
-            {"file": str(file), "journey": journey.name, "version": version, "ok": not found, "findings": listed}
+            {
+                "file": str(file),
+                "journey": journey.name,
+                "version": version,
+                "ok": not found,
+                "findings": listed,
+            }
         )
         return
-    typer.echo(f"{file}: journey {journey.name} of {journey.brand}, version {version}, hours in {journey.timezone}")
+    typer.echo(
+        f"{file}: journey {journey.name} of {journey.brand}, version {version}, hours in {journey.timezone}"
+    )
     if journey.paused:
         typer.echo("It is paused: ratings are taken in, nothing is sent.")
     for finding in found:

@@ -1,5 +1,6 @@
 """`amends serve` and `amends sandbox`: the two commands that keep running until Ctrl-C."""
 
+from datetime import time
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,14 @@ def serve(
         str, typer.Option(help="Address it listens on. Prefect asks nobody for a password by itself.")
     ] = "127.0.0.1",
     server: Annotated[
-        bool, typer.Option("--server/--no-server", help="Start Prefect's server, unless PREFECT_API_URL is set.")
+        bool,
+        typer.Option("--server/--no-server", help="Start Prefect's server, unless PREFECT_API_URL is set."),
     ] = True,
 ) -> None:
-    """Serve journeys: Prefect's server with its pages, and the sweeps on their schedules. Ctrl-C ends it."""
+    """Prefect's server and the schedules.
+
+    Serves journeys until Ctrl-C: each is swept every few minutes, and once a day reading ratings back.
+    """
     from amends.domain.journey import load_journey
     from cli.installation import opened_store, prepare_prefect, read_settings
 
@@ -39,16 +44,13 @@ def serve(
     serve_journeys(loaded, settings, every=every, daily_at=at, port=port, host=host, server=server)
 
 
-def _time_of_day(text: str):  # type: ignore[no-untyped-def]
-    from datetime import time
-
+def _time_of_day(text: str) -> time:
     from cli.guard import Trouble
 
     try:
-        found = time.fromisoformat(text)
+        return time.fromisoformat(text)
     except ValueError:
         raise Trouble(f"--daily-at: {text!r} is no time of day; write it as 06:30", 2) from None
-    return found
 
 
 def _shipped() -> list[Path]:
@@ -64,9 +66,10 @@ def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8900,
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 7,
 ) -> None:
-    """Run a made-up Zalo and a sink for notifications on this machine, and print the settings that point at it.
+    """A made-up Zalo on this machine.
 
-    `python -m sandbox --help` lists its templates, phone numbers with a fixed fate, and controls.
+    Runs it and a sink for notifications until Ctrl-C, and prints the settings that point at them. `python -m sandbox
+    --help` lists its templates, phone numbers with a fixed fate, and controls.
     """
     from cli.pretending import keep_sandbox
 

@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+LONGEST_UNBROKEN = 24
+"""Columns up to this many characters stay on one line: dates, states, names."""
+
 
 def print_json(data: Any) -> None:
     """One JSON document on standard output; datetimes in ISO form with their offset."""
@@ -35,11 +38,16 @@ def heading(text: str) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table as wide as the terminal; numbers to the right. Cells are plain text, never markup."""
+    """A table as wide as the terminal, 160 in a file; numbers to the right. Cells are plain text, never markup."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for number, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        cells = [row[number] for row in rows]
+        numeric = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
+        short = all(len(str(cell)) <= LONGEST_UNBROKEN for cell in cells)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=short)
     for row in rows:
         table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)

@@ -113,7 +113,9 @@ def show_status(found: dict[str, Any], *, as_json: bool) -> None:
 def _show_journey(journey: dict[str, Any]) -> None:
     zone = ZoneInfo(journey["timezone"])
     heading(f"Journey {journey['journey']} (times in {journey['timezone']})")
-    print_table(["from rating to voucher", "count"], [[k.replace("_", " "), v] for k, v in journey["funnel"].items()])
+    print_table(
+        ["from rating to voucher", "count"], [[k.replace("_", " "), v] for k, v in journey["funnel"].items()]
+    )
     if journey["service_levels"]:
         print_table(
             ["service level", "target", "met", "breached", "running", "share met"],
@@ -129,7 +131,9 @@ def _show_journey(journey: dict[str, Any]) -> None:
                 for line in journey["service_levels"]
             ],
         )
-    due = ", ".join(f"{step.replace('_', ' ')} {count:,}" for step, count in sorted(journey["due_now"].items()))
+    due = ", ".join(
+        f"{step.replace('_', ' ')} {count:,}" for step, count in sorted(journey["due_now"].items())
+    )
     typer.echo(f"Due now: {due or 'nothing'}")
     if journey["quarantine"]:
         typer.echo(f"Quarantine: {journey['funnel']['quarantined']:,} rows; the newest:")

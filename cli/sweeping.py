@@ -1,16 +1,15 @@
 """One sweep in this process, recorded by a Prefect server like any other."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.states import State
 
 from amends.clock import SystemClock
 from amends.domain.journey import ComplaintJourney
@@ -44,8 +43,11 @@ def sweep_once(journey: ComplaintJourney, settings: Settings, store: Store, read
 def api_in_use(settings: Settings) -> Iterator[str]:
     """The API to record runs at: the configured one, that of `amends serve`, or one for this run alone."""
     home = settings.home / "prefect"
-    if url := PREFECT_API_URL.value() or running_server(home):
+    if url := PREFECT_API_URL.value():
         yield url
+        return
+    if server := running_server(home):
+        yield server.url
         return
     warn("starting Prefect's server for this run (`amends serve` keeps one running) ...")
     with prefect_server(home) as url:
@@ -53,28 +55,30 @@ def api_in_use(settings: Settings) -> Iterator[str]:
 
 
 async def _sweep(journey: ComplaintJourney, read_back_days: float) -> Swept:
-    state: State[dict[str, dict[str, int]]] = await complaint(journey, read_back_days, return_state=True)  # type: ignore[call-overload]
+    state = await complaint(journey, read_back_days, return_state=True)
     result = await state.aresult(raise_on_failure=False)
-    if not state.is_completed():
-        if isinstance(result, Exception):
-            raise result
-        raise Trouble(f"the sweep ended as {state.name}: {state.message}")
+    if isinstance(result, Exception):
+        raise result
     run_id = state.state_details.flow_run_id
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id] if run_id else []))
+    if not state.is_completed() or run_id is None:
+        raise Trouble(f"the sweep ended as {state.name}: {state.message}")
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
     async with get_client() as client:
-        artifacts: list[Artifact] = await client.read_artifacts(flow_run_filter=of_run)
-    return Swept(str(run_id), result, _rows(artifacts))
-
-
-def _rows(artifacts: list[Any]) -> list[dict[str, Any]]:
-    import json
-
-    return [row for artifact in artifacts for row in json.loads(str(artifact.data))]
+        artifacts = await client.read_artifacts(flow_run_filter=of_run)
+    report = [row for artifact in artifacts for row in json.loads(str(artifact.data))]
+    return Swept(str(run_id), result, report)
 
 
 def show(journey: ComplaintJourney, swept: Swept, *, as_json: bool) -> None:
     if as_json:
-        print_json({"journey": journey.name, "flow_run": swept.run_id, "results": swept.results, "report": swept.report})
+        print_json(
+            {
+                "journey": journey.name,
+                "flow_run": swept.run_id,
+                "results": swept.results,
+                "report": swept.report,
+            }
+        )
         return
     heading(f"Sweep of {journey.name}")
     if not swept.report:

@@ -47,7 +47,13 @@ def prefect_server(home: Path, *, port: int = 0, host: str = "127.0.0.1") -> Ite
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # A Ctrl-C in the terminal must reach us alone: whoever uses the server ends first, and needs it for that.
+            start_new_session=True,
         )
         try:
             _wait_until_up(url, process, log)

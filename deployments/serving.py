@@ -6,20 +6,23 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import httpx
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-from prefect.deployments.runner import EntrypointType, RunnerDeployment
+from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
+from prefect.types.entrypoint import EntrypointType
 
 from amends.domain.journey import ComplaintJourney, version_of
 from flows.complaint import complaint
 
 READ_BACK_DAYS = 3
 """How far the daily sweep reads ratings back, in days."""
+STOP_SECONDS = 20
 
 # A fixed origin, so that a restart neither moves the sweeps nor makes Prefect plan them anew.
 _ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,7 +91,21 @@ async def serve_until_stopped(deployments: Sequence[RunnerDeployment]) -> None:
     stopping.cancel()
     if stopped.is_set() and runner.started:
         await runner.astop()
-    await serving
+    # Pausing asks the API, again and again when that is away; nobody waits for it longer than this.
+    await asyncio.wait({serving}, timeout=STOP_SECONDS)
+    if not serving.done():
+        serving.cancel()
+        await asyncio.wait({serving})
+    if not serving.cancelled() and not stopped.is_set():
+        serving.result()  # raises what ended the runner by itself
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A Prefect server of ours that answers. `orphaned`: the process that started it was killed."""
+
+    url: str
+    orphaned: bool
 
 
 @contextmanager
@@ -102,10 +119,23 @@ def announced(home: Path, url: str) -> Iterator[None]:
         note.unlink(missing_ok=True)
 
 
-def running_server(home: Path) -> str | None:
-    """The API URL of the server that `amends serve` runs with this home; None when none answers."""
+def running_server(home: Path) -> RunningServer | None:
+    """The server that `amends serve` runs with this home; None when none answers."""
     try:
-        url = str(json.loads((home / "serving.json").read_text(encoding="utf-8"))["url"])
-        return url if httpx.get(f"{url}/health", timeout=5).status_code == 200 else None
+        note = json.loads((home / "serving.json").read_text(encoding="utf-8"))
+        url, pid = str(note["url"]), int(note["pid"])
+        if httpx.get(f"{url}/health", timeout=5).status_code != 200:
+            return None
     except (OSError, ValueError, KeyError, httpx.HTTPError):
         return None
+    return RunningServer(url, orphaned=not _is_alive(pid))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

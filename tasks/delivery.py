@@ -116,7 +116,7 @@ class Wave:
         if not claims:
             return []
         ids = [claim.case_id for claim in claims]
-        dead = ledger.mark_uncertain(tx, ids, self.step, now)
+        dead = ledger.mark_uncertain(tx, claims, now)
         timeline.append(tx, [self._line(effect.case_id, "uncertain", _CRASH, now) for effect in dead])
         found = cases.load(tx, ids, messages_since=sweep.messages_since())
         effects = ledger.of_cases(tx, ids, [self.step])

@@ -90,7 +90,7 @@ def _record_answers(
     lines = []
     for answer in surveys.answered(tx, noted):
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
-        agenda.wake(tx, answer.case_id, Step.REMIND, now, [answer.cycle])
+        agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")
         lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
     timeline.append(tx, lines)
     return [

@@ -54,11 +54,11 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
 @chunk_task("detect: take in file")
 async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> None:
     """The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has."""
-    rows = read_feedback(
-        path, columns=source.columns, now=sweep.now(), zone=sweep.journey.timezone, source=source.name
-    )
     batch: list[Feedback | Rejected] = []
     try:
+        rows = read_feedback(
+            path, columns=source.columns, now=sweep.now(), zone=sweep.journey.timezone, source=source.name
+        )
         for row in rows:
             batch.append(row)
             if len(batch) == BATCH:

@@ -32,10 +32,8 @@ def notify_agent(
     agent = journey.agent(ticket.assignee)
     if agent is None:
         return Finish("skipped", f"agent {ticket.assignee} is not in this version of the journey")
-    again = f" (reopened, {ordinal + 1}. time)" if ordinal else ""
-    return _tell_staff(
-        agent.contact, ordinal, effects, f"[{case.code}] {ticket.severity} ticket{again}", ticket.summary
-    )
+    subject = f"[{case.code}] {ticket.severity} ticket{_reopened(ordinal)}"
+    return _tell_staff(agent.contact, ordinal, effects, subject, ticket.summary)
 
 
 def watch_sla(
@@ -60,15 +58,20 @@ def watch_sla(
     if level == 0:
         agent = journey.agent(ticket.assignee or "")
         contact = agent.contact if agent else journey.sla.ladder[0].contact if journey.sla.ladder else None
-        subject = f"[{case.code}] {target} at risk"
+        subject = f"[{case.code}] {target} at risk{_reopened(clock.cycle)}"
         body = f"The {target} target of this {ticket.severity} ticket ends at {deadline}.\n\n{ticket.summary}"
     else:
         contact = journey.sla.ladder[level - 1].contact
-        subject = f"[{case.code}] {target} missed, level {level}"
+        subject = f"[{case.code}] {target} missed, level {level}{_reopened(clock.cycle)}"
         body = f"The {target} of this {ticket.severity} ticket was due at {deadline}.\n\n{ticket.summary}"
     if contact is None:
         return Finish("skipped", "nobody to warn: the agent has left and there is no ladder")
     return _tell_staff(contact, ordinal, effects, subject, body)
+
+
+def _reopened(cycle: int) -> str:
+    """What tells the messages of a reopened ticket from those of its first time."""
+    return f" (reopened {cycle}x)" if cycle else ""
 
 
 def _levels_done(clock: SlaClock, effects: Sequence[Effect]) -> set[int]:

@@ -11,7 +11,7 @@ from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store.engine import Tx
 from amends.store.schema import customers, feedbacks, quarantine
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import execute_many, insert_new, locked, upsert
 
 
 def customer_key(feedback: Feedback) -> str:
@@ -48,7 +48,7 @@ def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> i
         }
         for feedback in batch
     ]
-    return execute_many(tx, upsert(tx, feedbacks).on_conflict_do_nothing(), rows)
+    return insert_new(tx, feedbacks, rows)
 
 
 def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
@@ -95,7 +95,7 @@ def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> in
         }
         for bad in batch
     ]
-    return execute_many(tx, upsert(tx, quarantine).on_conflict_do_nothing(), rows)
+    return insert_new(tx, quarantine, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,9 +19,12 @@ from amends.domain.effects import (
     tracking_id,
 )
 from amends.domain.outcome import Outcome, OutcomeClass
+from amends.domain.sla import from_ordinal
+from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.schema import effects
 from amends.store.sql import execute_many, upsert
+from amends.store.tickets import clock_ordinal
 
 UNKNOWN_FATE = (EffectState.SENDING, EffectState.UNCERTAIN)
 """States in which the call may or may not have arrived."""
@@ -172,15 +176,24 @@ def settle(
     execute_many(tx, statement, rows)
 
 
-def mark_uncertain(tx: Tx, case_ids: Sequence[int], step: Step, now: datetime) -> list[Effect]:
+def mark_uncertain(tx: Tx, claims: Sequence[Claim], now: datetime) -> list[Effect]:
     """Turn what a dead sweep left in `sending` into `uncertain`: the call may have left.
 
-    Call it only for cases whose agenda lease was just taken over, which proves that the sender is gone.
+    Holding the lease of these agenda items proves that whoever was sending for them is gone. What the same case's
+    other items make is left alone: a live sweep may be sending it, such as a message about the other clock.
     """
-    dead = effects.c.case_id.in_(case_ids), effects.c.step == step.value, effects.c.state == "sending"
+    sending = effects.c.state == EffectState.SENDING.value
+    query = sa.select(effects.c.id, effects.c.case_id, effects.c.step, effects.c.ordinal).where(
+        effects.c.case_id.in_([claim.case_id for claim in claims]),
+        effects.c.step.in_({claim.step.value for claim in claims}),
+        sending,
+    )
+    dead = [row.id for row in tx.execute(query) if any(_makes(claim, row) for claim in claims)]
+    if not dead:
+        return []
     statement = (
         effects.update()
-        .where(*dead)
+        .where(effects.c.id.in_(dead), sending)
         .values(
             state=EffectState.UNCERTAIN.value,
             outcome_class=OutcomeClass.UNCERTAIN.value,
@@ -196,6 +209,20 @@ def mark_uncertain(tx: Tx, case_ids: Sequence[int], step: Step, now: datetime) -
         Effect(row.case_id, Step(row.step), row.channel, row.ordinal, EffectState.UNCERTAIN, row.attempts)
         for row in tx.execute(statement)
     ]
+
+
+def _makes(claim: Claim, effect: Any) -> bool:
+    """Whether the effect is one of those that working on this agenda item makes."""
+    if (claim.case_id, claim.step) != (effect.case_id, effect.step):
+        return False
+    match claim.step:
+        case Step.REWARD:  # one voucher per case, whichever cycle earns it
+            return True
+        case Step.WATCH_SLA:
+            kind, cycle, _level = from_ordinal(effect.ordinal)
+            return claim.ordinal == clock_ordinal(kind, cycle)
+        case _:
+            return claim.ordinal == int(effect.ordinal)
 
 
 @dataclass(frozen=True, slots=True)

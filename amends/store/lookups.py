@@ -131,3 +131,9 @@ def newest_quarantined(tx: Tx, journey: str, limit: int) -> list[Quarantined]:
 def journeys_in_quarantine(tx: Tx) -> list[str]:
     """Names of the journeys that have rows in quarantine."""
     return sorted(tx.execute(sa.select(quarantine.c.journey).distinct()).scalars())
+
+
+def versions_of(tx: Tx, case_ids: Sequence[int]) -> dict[int, int]:
+    """Case id to the id of the journey version it is on."""
+    query = sa.select(cases.c.id, cases.c.version_id).where(cases.c.id.in_(case_ids))
+    return {row.id: row.version_id for row in tx.execute(query)}

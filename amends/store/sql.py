@@ -19,8 +19,18 @@ def locked(tx: Tx, query: sa.Select[Any], *, skip: bool = False) -> sa.Select[An
     return query.with_for_update(skip_locked=skip) if tx.dialect.name == "postgresql" else query
 
 
-def execute_many(tx: Tx, statement: Any, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Run `statement` for every row in one batch; nothing for none. Returns the number of rows it touched."""
+def execute_many(tx: Tx, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Run `statement` for every row in one batch; nothing for none."""
+    if rows:
+        tx.execute(statement, list(rows))
+
+
+def insert_new(tx: Tx, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Insert the rows that break no unique constraint; returns how many those were.
+
+    Counted by RETURNING: a driver's row count of a batch is not to be trusted (psycopg says -1).
+    """
     if not rows:
         return 0
-    return int(tx.execute(statement, list(rows)).rowcount)
+    statement = upsert(tx, table).on_conflict_do_nothing().returning(*table.primary_key.columns)
+    return len(tx.execute(statement, list(rows)).all())

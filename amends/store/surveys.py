@@ -57,7 +57,8 @@ def answered(tx: Tx, answers: Sequence[Answer]) -> list[Answer]:
             .on_conflict_do_update(
                 index_elements=["case_id", "cycle"], set_=values, where=surveys.c.answered_at.is_(None)
             )
+            .returning(surveys.c.id)
         )
-        if tx.execute(statement).rowcount == 1:
+        if tx.execute(statement).first() is not None:
             first.append(answer)
     return first

@@ -10,7 +10,7 @@ from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
 from amends.store.engine import Tx
 from amends.store.schema import budgets, vouchers
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import insert_new, locked, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Voucher:
 def add_to_pool(tx: Tx, journey: str, codes: Sequence[str]) -> int:
     """Put codes into the journey's pool; known ones are left alone. Returns how many were new."""
     rows = [{"journey": journey, "code": code, "state": "free"} for code in codes]
-    return execute_many(tx, upsert(tx, vouchers).on_conflict_do_nothing(), rows)
+    return insert_new(tx, vouchers, rows)
 
 
 def reserve(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -> Voucher | str:
     """The case's voucher: the one it has, or a new one within the budget. A string says why there is none."""
     held = tx.execute(sa.select(vouchers).where(vouchers.c.case_id == case_id)).one_or_none()
+    if held is not None and held.state == "cancelled":
+        return "the voucher of this case was cancelled"
     if held is not None:
         return Voucher(held.code, held.value_vnd, held.expires_at)
     tx.execute(
@@ -75,7 +77,7 @@ def reserve(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -
 
 def issued(tx: Tx, case_id: int) -> None:
     """The customer has the code (or may have it): it is spent."""
-    tx.execute(vouchers.update().where(vouchers.c.case_id == case_id).values(state="issued"))
+    tx.execute(vouchers.update().where(*_reserved(case_id)).values(state="issued"))
 
 
 def cancel(tx: Tx, case_id: int) -> None:
@@ -83,12 +85,14 @@ def cancel(tx: Tx, case_id: int) -> None:
 
     The code itself is retired, not reused: it has been shown to a vendor.
     """
-    row = tx.execute(
-        sa.select(vouchers).where(vouchers.c.case_id == case_id, vouchers.c.state == "reserved")
-    ).one_or_none()
+    statement = vouchers.update().where(*_reserved(case_id)).values(state="cancelled")
+    row = tx.execute(statement.returning(vouchers.c.journey, vouchers.c.value_vnd)).one_or_none()
     if row is not None:
-        tx.execute(vouchers.update().where(vouchers.c.id == row.id).values(state="cancelled"))
         _give_back(tx, row.journey, row.value_vnd)
+
+
+def _reserved(case_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return vouchers.c.case_id == case_id, vouchers.c.state == "reserved"
 
 
 def _give_back(tx: Tx, journey: str, value_vnd: int) -> None:

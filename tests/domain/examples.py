@@ -35,7 +35,12 @@ def lan(**changes: Any) -> Customer:
 
 
 def ticket(**changes: Any) -> Ticket:
-    known: dict[str, Any] = {"id": 3, "state": TicketState.NEW, "severity": Severity.URGENT, "assignee": "lan"}
+    known: dict[str, Any] = {
+        "id": 3,
+        "state": TicketState.NEW,
+        "severity": Severity.URGENT,
+        "assignee": "lan",
+    }
     return Ticket(**{**known, "cycle": 0, "summary": "Giao thiếu hàng.", "opened_at": NINE, **changes})
 
 

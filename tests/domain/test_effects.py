@@ -31,7 +31,9 @@ def test_one_intention_one_key(
 
 
 @given(intentions)
-def test_the_tracking_id_fits_the_vendor_and_keeps_the_key(intention: tuple[str, int, Step, str, int]) -> None:
+def test_the_tracking_id_fits_the_vendor_and_keeps_the_key(
+    intention: tuple[str, int, Step, str, int],
+) -> None:
     key = effect_key(*intention)
     assert re.fullmatch(r"[A-Za-z0-9_]{1,48}", tracking_id(key))
     assert str(uuid.UUID(tracking_id(key))) == key

@@ -41,11 +41,13 @@ def test_a_broken_template_is_shown_with_the_right_spelling() -> None:
     ],
 )
 def test_what_could_not_be_filled_in_later_is_refused_at_once(text: str) -> None:
-    with pytest.raises(ValueError, match="template|cannot be filled in"):
+    with pytest.raises(ValueError, match=r"no valid template|cannot be filled in"):
         check_template(text)
 
 
-@pytest.mark.parametrize("text", ["", "giá 50% {", "{{ brand | upper }}", "{% if branch %}at {{ branch }}{% endif %}"])
+@pytest.mark.parametrize(
+    "text", ["", "giá 50% {", "{{ brand | upper }}", "{% if branch %}at {{ branch }}{% endif %}"]
+)
 def test_ordinary_texts_pass(text: str) -> None:
     check_template(text)
 
