@@ -44,12 +44,13 @@ def prefect_server(home: Path, *, port: int = 0, host: str = "127.0.0.1") -> Ite
     environment = {**os.environ, **SERVER_SETTINGS, "PREFECT_HOME": str(home.resolve())}
     for inherited in ("PREFECT_API_URL", "PREFECT_PROFILE"):
         environment.pop(inherited, None)
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", host, "--port", str(port)]
+    child = [sys.executable, "-m", "deployments.prefect_child"]
+    command = [*child, "server", "start", "--host", host, "--port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and fixed words
             command,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             # A Ctrl-C in the terminal must reach us alone: whoever uses the server ends first, and needs it for that.

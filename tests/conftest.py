@@ -32,9 +32,11 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     from deployments.server import prefect_server
 
-    with prefect_server(home) as url:
-        with temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_LEVEL: "WARNING"}):
-            yield url
+    with (
+        prefect_server(home) as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_LEVEL: "WARNING"}),
+    ):
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ async def test_two_sweeps_at_once_double_nothing(
     for _ in range(2):
         orders = Orders.of(runtime, journey, prefect_api)
         children = [start_sweep(orders) for _ in range(2)]
-        await asyncio.to_thread(lambda: [child.join(timeout=120) for child in children])
+        for child in children:
+            await asyncio.to_thread(child.join, 120)
         assert [child.exitcode for child in children] == [0, 0]
         solve_all(runtime.store, move(clock, sandbox, timedelta(minutes=20)))
         move(clock, sandbox, timedelta(hours=4))
@@ -81,4 +82,4 @@ async def _recorded_task_runs(api: str, flow_run_id: str) -> int:
             if counted == seen and counted > 0:
                 return int(counted)
             seen = counted
-            await asyncio.sleep(2.5)  # noqa: ASYNC110 - another process's real time, not ours to drive
+            await asyncio.sleep(2.5)  # another process's real time, not ours to drive
