@@ -28,7 +28,6 @@ def findings(journey: ComplaintJourney, settings: Settings) -> list[Finding]:
         *_files(journey),
         *_zalo(journey, settings),
         *_mail(journey, settings),
-        *_texts(journey),
         *_contacts(journey, settings),
         *_pool(journey),
     ]
@@ -92,17 +91,6 @@ def _mail(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
             "channels",
             f"mail to customers is not set up, and {', '.join(users)} would use it: these mails would wait",
             "set AMENDS_CUSTOMER_MAIL_URL, or take email out of the channels",
-        )
-
-
-def _texts(journey: ComplaintJourney) -> Iterator[Finding]:
-    # The model itself refuses an apology or a survey without text; a voucher without one is found here.
-    reward = journey.reward
-    if reward.enabled and not any(journey.language in getattr(reward.message, c) for c in journey.channels):
-        yield Finding(
-            "reward.message",
-            f"no text in {journey.language} for any of the channels {', '.join(journey.channels)}: no voucher arrives",
-            f"add reward.message.{journey.channels[0]}.{journey.language}, or set reward.enabled: false",
         )
 
 

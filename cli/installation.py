@@ -3,16 +3,17 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError
 
+from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.engine import Store
 from cli.guard import Trouble
-from cli.logs import set_up_logs
 
 
 def read_settings() -> Settings:
@@ -73,4 +74,5 @@ def prepare_prefect(settings: Settings, log_level: str = "WARNING") -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     set_up_logs()

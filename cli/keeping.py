@@ -16,7 +16,7 @@ from amends.domain.journey import ComplaintJourney, version_of
 from amends.settings import Settings
 from cli.guard import Trouble, warn
 from deployments.server import prefect_server
-from deployments.serving import announced, deployments_of, running_server, serve_until_stopped
+from deployments.serving import announced, answers, deployments_of, running_server, serve_until_stopped
 
 
 def serve_journeys(
@@ -54,18 +54,15 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 def _api(settings: Settings, port: int, host: str, server: bool) -> Iterator[str]:
     """The API to serve at: the one that PREFECT_API_URL names, else a server of our own."""
     if url := PREFECT_API_URL.value():
+        if not answers(url):
+            raise Trouble("nothing answers at PREFECT_API_URL; start that server, or unset the variable")
         yield url
         return
     if not server:
         raise Trouble("--no-server needs PREFECT_API_URL, e.g. http://127.0.0.1:4200/api", 2)
     home = settings.home / "prefect"
     if other := running_server(home):
-        if not other.orphaned:
-            raise Trouble(f"`amends serve` is running here already, at {_pages(other.url)}; stop it first")
-        warn("an earlier `amends serve` was killed; its Prefect server is still up and is used again")
-        with announced(home, other.url):
-            yield other.url
-        return
+        raise Trouble(f"`amends serve` is running here already, at {_pages(other)}; stop it first")
     _check_free(host, port)
     if not ipaddress.ip_address(host).is_loopback:
         warn("anybody who reaches this address can run and change journeys: put it behind a login")

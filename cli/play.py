@@ -8,8 +8,12 @@ import typer
 
 def demo(
     reviews: Annotated[
-        list[Path] | None, typer.Argument(help="Files of reviews; none: the shipped sample.")
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE ...", help="Files of reviews (csv, tsv, json, jsonl); none: the shipped sample."
+        ),
     ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     days: Annotated[int, typer.Option(min=1, max=60, help="Days to play.")] = 14,
     seed: Annotated[int, typer.Option(help="The same seed plays the same show.")] = 7,
     database: Annotated[
@@ -28,7 +32,14 @@ def demo(
     from cli.guard import Trouble
 
     try:
-        code = play(reviews or [], days=days, seed=seed, database=database, columns=columns, as_json=as_json)
+        code = play(
+            [*(reviews or []), *(more or [])],
+            days=days,
+            seed=seed,
+            database=database,
+            columns=columns,
+            as_json=as_json,
+        )
     except ValueError as error:
         raise Trouble(str(error), 2) from None
     raise typer.Exit(code)

@@ -18,7 +18,7 @@ from amends.store.engine import Store
 from cli.guard import Trouble, warn
 from cli.show import heading, print_json, print_table
 from deployments.server import prefect_server
-from deployments.serving import running_server
+from deployments.serving import answers, running_server
 from flows.complaint import complaint
 from tasks.sweep import Runtime, use_runtime
 
@@ -44,10 +44,12 @@ def api_in_use(settings: Settings) -> Iterator[str]:
     """The API to record runs at: the configured one, that of `amends serve`, or one for this run alone."""
     home = settings.home / "prefect"
     if url := PREFECT_API_URL.value():
+        if not answers(url):
+            raise Trouble("nothing answers at PREFECT_API_URL; start that server, or unset the variable")
         yield url
         return
-    if server := running_server(home):
-        yield server.url
+    if url := running_server(home):
+        yield url
         return
     warn("starting Prefect's server for this run (`amends serve` keeps one running) ...")
     with prefect_server(home) as url:

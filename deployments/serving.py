@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -100,42 +98,31 @@ async def serve_until_stopped(deployments: Sequence[RunnerDeployment]) -> None:
         serving.result()  # raises what ended the runner by itself
 
 
-@dataclass(frozen=True, slots=True)
-class RunningServer:
-    """A Prefect server of ours that answers. `orphaned`: the process that started it was killed."""
-
-    url: str
-    orphaned: bool
-
-
 @contextmanager
 def announced(home: Path, url: str) -> Iterator[None]:
     """Note in `home` that the server at `url` is ours, for `running_server`, as long as the block lasts."""
     note = home / "serving.json"
-    note.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
+    note.write_text(json.dumps({"url": url}), encoding="utf-8")
     try:
         yield
     finally:
         note.unlink(missing_ok=True)
 
 
-def running_server(home: Path) -> RunningServer | None:
-    """The server that `amends serve` runs with this home; None when none answers."""
+def running_server(home: Path) -> str | None:
+    """The API URL of the server that `amends serve` runs with this home; None when none answers."""
     try:
-        note = json.loads((home / "serving.json").read_text(encoding="utf-8"))
-        url, pid = str(note["url"]), int(note["pid"])
-        if httpx.get(f"{url}/health", timeout=5).status_code != 200:
-            return None
+        url = str(json.loads((home / "serving.json").read_text(encoding="utf-8"))["url"])
+        # A killed `amends serve` leaves its note behind, but its server ends with it.
+        return url if httpx.get(f"{url}/health", timeout=5).status_code == 200 else None
     except (OSError, ValueError, KeyError, httpx.HTTPError):
         return None
-    return RunningServer(url, orphaned=not _is_alive(pid))
 
 
-def _is_alive(pid: int) -> bool:
+def answers(url: str) -> bool:
+    """Whether anything answers at this API URL, be it a refusal."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        httpx.get(f"{url}/health", timeout=10)
+    except httpx.HTTPError:
         return False
-    except PermissionError:
-        return True
     return True

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from amends.clock import Clock, SystemClock
 from amends.domain.journey import ComplaintJourney
+from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store import incidents, journeys
 from amends.store.engine import Store, Tx
@@ -37,6 +38,7 @@ def use_runtime(runtime: Runtime) -> None:
 def current_runtime() -> Runtime:
     """This process's runtime; by default the real clock and whatever the settings say."""
     if not _of_process:
+        set_up_logs()
         settings = Settings()
         store = Store(settings.database())
         store.migrate()

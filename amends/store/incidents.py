@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from amends.domain.outcome import Outcome
 from amends.store.engine import Tx
 from amends.store.schema import incidents
+from amends.store.sql import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,23 +25,23 @@ class Incident:
 def report(tx: Tx, channel: str, outcomes: Mapping[str, tuple[Outcome, int]], now: datetime) -> None:
     """Raise or renew the open incident of each code; `outcomes` is code to (an example, how often)."""
     for code, (outcome, times) in sorted(outcomes.items()):
-        still_open = (
-            incidents.c.channel == channel,
-            incidents.c.code == code,
-            incidents.c.resolved_at.is_(None),
+        # One statement: a sweep that lost a race here would lose the answers of its whole wave with it.
+        raised = upsert(tx, incidents).values(
+            channel=channel,
+            code=code,
+            detail=outcome.detail[:500],
+            times=times,
+            opened_at=now,
+            last_seen_at=now,
         )
-        renew = incidents.update().where(*still_open)
-        if not tx.execute(renew.values(times=incidents.c.times + times, last_seen_at=now)).rowcount:
-            tx.execute(
-                incidents.insert().values(
-                    channel=channel,
-                    code=code,
-                    detail=outcome.detail[:500],
-                    times=times,
-                    opened_at=now,
-                    last_seen_at=now,
-                )
+        renewed = {"times": incidents.c.times + raised.excluded.times, "last_seen_at": now}
+        tx.execute(
+            raised.on_conflict_do_update(
+                index_elements=["channel", "code"],
+                index_where=incidents.c.resolved_at.is_(None),
+                set_=renewed,
             )
+        )
 
 
 def resolve(tx: Tx, channel: str, now: datetime) -> None:

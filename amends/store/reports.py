@@ -96,7 +96,11 @@ def funnel(tx: Tx, journey: str, now: datetime) -> Funnel:
             .where(of_journey)
         ),
         acknowledged=one(accepted("acknowledge")),
-        notified=one(accepted("notify_agent")),
+        notified=one(
+            sa.select(sa.func.count(effects.c.case_id.distinct())).where(
+                effects.c.journey == journey, effects.c.step == "notify_agent", effects.c.state == "accepted"
+            )
+        ),
         sla_met=one(
             sa.select(count).select_from(clocks).where(of_journey, sla_clocks.c.met_at < sla_clocks.c.due_at)
         ),

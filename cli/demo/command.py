@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from amends.domain.columns import parse_columns
 from amends.domain.journey import load_journey
+from amends.logs import set_up_logs
 from amends.settings import Settings
+from cli.installation import prepare_prefect
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "deployments" / "samples" / "reviews.tsv"
@@ -42,9 +45,9 @@ def demo(
     """
     started = time.perf_counter()
     settings = Settings()
-    # Before Prefect is imported: the demo must not touch the profile in somebody's home.
-    os.environ["PREFECT_HOME"] = str((settings.home / "prefect").resolve())
-    os.environ |= {"PREFECT_LOGGING_TO_API_ENABLED": "false", "PREFECT_LOGGING_LEVEL": "ERROR"}
+    prepare_prefect(settings, log_level="ERROR")
+    set_up_logs("error")  # simulated customers without Zalo are no news here
+    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from amends.store import reports, timeline
@@ -96,6 +99,8 @@ def demo(
     if as_json:
         figures = {name: played.figures[name] for name in _FIGURES}
         figures |= {"vendor_requests": played.audit.requests, "sweeps": played.sweeps}
+        for problem in (*played.audit.duplicates, *played.audit.lost):
+            print(problem, file=sys.stderr)
         figures |= {"duplicate_requests": len(played.audit.duplicates), "lost": len(played.audit.lost)}
         print(json.dumps({**figures, "seconds": seconds}))
     else:

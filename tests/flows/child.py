@@ -65,7 +65,7 @@ def sweep_in_child(orders: Orders) -> None:
         _arm(store, orders)
     use_runtime(Runtime(orders.settings, store, VirtualClock(orders.now)))
     settings = {PREFECT_API_URL: orders.prefect_api, PREFECT_LOGGING_LEVEL: "ERROR"}
-    with temporary_settings(settings):  # type: ignore[arg-type]
+    with temporary_settings(settings):
         asyncio.run(complaint(orders.journey))
 
 

@@ -23,7 +23,7 @@ def offer(count: int = 100, vnd: int = 10**9, value: int = 50_000, **changes: An
     return Reward.model_validate(data)
 
 
-POOLED = {"codes": {"kind": "pool", "path": "codes.txt"}}
+POOLED: dict[str, Any] = {"codes": {"kind": "pool", "path": "codes.txt"}}
 
 
 def reserve(tx: Tx, reward: Reward, case_id: int) -> Voucher | str:
@@ -219,6 +219,15 @@ def test_an_issued_voucher_cannot_be_cancelled(store: Store) -> None:
         vouchers.cancel(tx, case_id)
         assert state_of(tx, case_id) == "issued"
     assert spent(store) == (1, 50_000)
+
+
+def test_a_cancelled_voucher_cannot_be_issued(store: Store) -> None:
+    with store.begin() as tx:
+        case_id = add_case(tx)
+        given_to(tx, case_id)
+        vouchers.cancel(tx, case_id)
+        vouchers.issued(tx, case_id)
+        assert state_of(tx, case_id) == "cancelled"
 
 
 def test_cancelling_where_there_is_no_voucher_is_nothing(store: Store) -> None:

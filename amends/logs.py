@@ -1,4 +1,4 @@
-"""How much the commands log: warnings and worse, on stderr, unless AMENDS_LOG says otherwise."""
+"""How much a process logs: warnings and worse, on stderr, unless AMENDS_LOG says otherwise."""
 
 import logging
 import os

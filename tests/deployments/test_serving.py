@@ -1,0 +1,195 @@
+"""`amends serve` for real: deployments, schedules, a run in a child process, and nothing private at Prefect."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import time as time_of_day
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from amends.domain.journey import ComplaintJourney, version_of
+from deployments.serving import deployments_of, running_server
+from sandbox.process import Sandbox
+from tests.conftest import CONTACTS
+
+PHONE = "0912345678"
+PRIVATE = (
+    PHONE[1:],
+    "lan.tran@example.com",
+    "Trần Thị Lan",
+    "sandbox-secret",
+    "sandbox-refresh-token",
+    "/notify/lan",
+)
+
+
+def test_each_journey_is_a_frequent_and_a_daily_deployment(journey: ComplaintJourney) -> None:
+    frequent, daily = deployments_of(journey, timedelta(minutes=5), time_of_day(6, 30))
+    assert (frequent.name, daily.name) == ("complaint-frequent", "complaint-daily")
+    assert frequent.parameters["read_back_days"] == 0
+    assert daily.parameters["read_back_days"] == 3
+    assert ComplaintJourney.model_validate(frequent.parameters["journey"]) == journey
+    assert frequent.schedules is not None
+    assert daily.schedules is not None
+    often, once = frequent.schedules[0].schedule, daily.schedules[0].schedule
+    assert often is not None
+    assert once is not None
+    assert often.model_dump()["interval"] == timedelta(minutes=5)
+    assert (once.model_dump()["cron"], once.model_dump()["timezone"]) == ("30 6 * * *", "Asia/Ho_Chi_Minh")
+    assert version_of(journey) in str(frequent.description)
+    assert (frequent.version, frequent.concurrency_limit) == (version_of(journey), 1)
+
+
+def test_prefects_form_has_titles_and_bounds(journey: ComplaintJourney) -> None:
+    frequent, _ = deployments_of(journey, timedelta(minutes=5), time_of_day(6, 30))
+    models = frequent._parameter_openapi_schema.definitions
+    brand = models["ComplaintJourney"]["properties"]["brand"]
+    assert (brand["title"], brand["maxLength"]) == ("Brand", 30)
+    survey = models["Survey"]["properties"]["delay_hours"]
+    assert (survey["minimum"], survey["maximum"]) == (0, 720)
+
+
+class Served:
+    """A running `amends serve` and what its API tells."""
+
+    def __init__(self, api: str, child: subprocess.Popen[bytes], home: Path, log: Path) -> None:
+        self.api, self.child, self.home, self.log = api, child, home, log
+
+    def ask(self, path: str, **body: object) -> Any:
+        return httpx.post(f"{self.api}/{path}", json=body, timeout=30).raise_for_status().json()
+
+    def wait_for(self, path: str, seconds: float, **body: object) -> list[Any]:
+        """The first answer that is not empty."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.child.poll() is not None:
+                break
+            try:
+                if found := self.ask(path, **body):
+                    return list(found)
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.25)
+        raise AssertionError(f"{path} {body} stayed empty; the log:\n{self.log.read_text()}")
+
+
+@pytest.fixture
+def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Iterator[Served]:
+    """`amends serve` in a folder of its own, far from the repository, with one review in the inbox."""
+    sandbox.switch(night_rule=False)
+    data = journey.model_dump(mode="json")
+    data["sources"] = [
+        {
+            "kind": "file",
+            "name": "till",
+            "path": "inbox/*",  # relative: the runs must find the working directory
+            "columns": {
+                "external_id": "id",
+                "rating": "stars",
+                "text": "words",
+                "phone": "mobile",
+                "customer_name": "who",
+            },
+        }
+    ]
+    data |= {"channels": ["zns"], "quiet_hours": {"start": "00:00", "end": "00:00"}}
+    (tmp_path / "journey.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
+    (tmp_path / "inbox" / "till.csv").write_text(
+        f'id,stars,words,mobile,who\nr1,1,"Gọi {PHONE}, lan.tran@example.com",{PHONE},Trần Thị Lan\n',
+        encoding="utf-8",
+    )
+    notify = sandbox.url.replace("http://", "json://") + "/notify/"
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AMENDS_"))
+    }
+    environment |= {
+        "AMENDS_ZALO__APP_ID": "sandbox-app",
+        "AMENDS_ZALO__SECRET_KEY": "sandbox-secret",
+        "AMENDS_ZALO__REFRESH_TOKEN": "sandbox-refresh-token",
+        "AMENDS_ZALO__OAUTH_URL": sandbox.url,
+        "AMENDS_ZALO__BUSINESS_URL": sandbox.url,
+        "AMENDS_CONTACTS": json.dumps({name: notify + name for name in CONTACTS}),
+    }
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    log = tmp_path / "serve.log"
+    command = [
+        str(Path(sys.executable).with_name("amends")),
+        "serve",
+        "journey.yaml",
+        "--every",
+        "1",
+        "--port",
+        str(port),
+    ]
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            yield Served(f"http://127.0.0.1:{port}/api", child, tmp_path / ".amends" / "prefect", log)
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+                child.wait(timeout=60)
+
+
+@pytest.mark.slow
+def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
+    served: Served, sandbox: Sandbox
+) -> None:
+    served.wait_for("deployments/filter", 60, deployments={"name": {"any_": ["complaint-daily"]}})
+    deployments = {found["name"]: found for found in served.ask("deployments/filter")}
+    assert deployments["complaint-frequent"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert deployments["complaint-frequent"]["global_concurrency_limit"]["limit"] == 1
+    assert all(found["schedules"][0]["active"] and not found["paused"] for found in deployments.values())
+
+    # Prefect itself has planned the next sweeps.
+    planned = {"deployment_id": {"any_": [deployments["complaint-frequent"]["id"]]}}
+    later = served.wait_for(
+        "flow_runs/filter", 20, flow_runs={**planned, "state": {"type": {"any_": ["SCHEDULED"]}}}
+    )
+    assert all(run["auto_scheduled"] for run in later)
+
+    served.ask(f"deployments/{deployments['complaint-daily']['id']}/create_flow_run")
+    done = served.wait_for("flow_runs/filter", 45, flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
+    of_run = {"flow_runs": {"id": {"any_": [done[0]["id"]]}}}
+    tasks = served.wait_for("task_runs/filter", 20, **of_run)
+    artifacts = served.wait_for("artifacts/filter", 20, **of_run)
+    logs = served.wait_for("logs/filter", 20, limit=200)
+    events = served.ask("events/filter", limit=50)
+    assert artifacts[0]["key"] == "sweep-complaint"
+    assert {row["step"] for row in json.loads(artifacts[0]["data"])} >= {
+        "detect",
+        "acknowledge",
+        "open ticket",
+    }
+    # The customer really was sent the apology, once, and the agent was told, once.
+    assert len(sandbox.book(kind="zns")) == 1
+    assert len(sandbox.book(kind="agent_notification")) == 1
+
+    seen = json.dumps(
+        [done, later, tasks, artifacts, logs, events, list(deployments.values())], ensure_ascii=False
+    )
+    for private in PRIVATE:
+        assert private not in seen, private
+        assert private not in served.log.read_text(encoding="utf-8"), private
+
+    assert running_server(served.home) is not None
+    # As a terminal does it: the whole group gets Ctrl-C at once.
+    os.killpg(served.child.pid, signal.SIGINT)
+    assert served.child.wait(timeout=40) == 0
+    assert running_server(served.home) is None
+    log = served.log.read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    assert log.rstrip().endswith("`amends serve` resumes the schedules")
