@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import OperationalError
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
 from amends.store.migrate import migrate
 
@@ -64,16 +66,27 @@ def _prepare_sqlite(engine: Engine) -> None:
         # to upgrade under a second writer. We say BEGIN IMMEDIATE ourselves (DESIGN 4.6).
         connection.isolation_level = None
         for pragma in (
-            "journal_mode = WAL",
+            "busy_timeout = 60000",
             # The ledger promises that `sending` is on disk before the call leaves, even through a power cut.
             "synchronous = FULL",
-            "busy_timeout = 60000",
             "foreign_keys = ON",
             "cache_size = -65536",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        _use_wal(connection)
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         read_only = connection.get_execution_options().get("amends_read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@retry(
+    retry=retry_if_exception_type(OperationalError),
+    stop=stop_after_delay(60),
+    wait=wait_random(0.01, 0.05),
+    reraise=True,
+)
+def _use_wal(connection: Any) -> None:
+    """Processes may start together on a new file, and SQLite's time-out does not cover the switch to WAL."""
+    connection.execute("PRAGMA journal_mode = WAL")

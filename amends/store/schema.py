@@ -1,5 +1,7 @@
 """The tables. Every due-query is an index range over one of the partial indexes below (DESIGN 4.7)."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from amends.store.types import Id, Json, UtcDateTime
@@ -14,11 +16,11 @@ metadata = sa.MetaData(
 )
 
 
-def _when(name: str, *, required: bool = False) -> sa.Column[object]:
+def _when(name: str, *, required: bool = False) -> sa.Column[Any]:
     return sa.Column(name, UtcDateTime, nullable=not required)
 
 
-def _id() -> sa.Column[object]:
+def _id() -> sa.Column[Any]:
     return sa.Column("id", Id, primary_key=True)
 
 

@@ -36,8 +36,8 @@ async def test_two_sweeps_at_once_double_nothing(
 
     with runtime.store.read() as tx:
         assert tx.execute(sa.select(sa.func.count()).select_from(cases)).scalar() == 120
-        states = tx.execute(sa.select(effects.c.state, sa.func.count()).group_by(effects.c.state)).all()
-    assert set(dict(states)) <= {"accepted", "refused"}
+        states = set(tx.execute(sa.select(effects.c.state).distinct()).scalars())
+    assert states <= {"accepted", "refused"}
     counted = sent(sandbox.book())
     assert set(counted.values()) == {1}
     apologies = sum(1 for _, kind in counted if kind == "custom")

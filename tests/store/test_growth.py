@@ -1,0 +1,278 @@
+"""Cost follows the work due, not the world (DESIGN 4.7): every query of a sweep finds its rows by an index.
+
+The statements are taken from the store's own functions as they run, and both databases are asked how they would
+carry them out with a few thousand idle rows around.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from amends.domain.effects import Step
+from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, vouchers
+from amends.store.engine import Store, Tx
+from amends.store.schema import agenda as agenda_table
+from amends.store.schema import cases as cases_table
+from amends.store.schema import customers, effects, feedbacks, sla_clocks
+from amends.store.schema import surveys as surveys_table
+from amends.store.schema import tickets as tickets_table
+from amends.store.schema import timeline as timeline_table
+from amends.store.schema import vouchers as vouchers_table
+from tests.domain.examples import HOUR, JOURNEY, NINE
+from tests.store.rows import claim_of, intent, new_postgres
+
+GROWING = {"customers", "cases", "feedbacks", "agenda", "effects", "tickets", "sla_clocks", "surveys"}
+GROWING |= {"timeline", "vouchers"}
+IDLE = 3_000
+"""Cases that nothing is due for, each with a row in every table that grows."""
+
+
+def fill(tx: Tx) -> None:
+    version_id = journeys.register(tx, JOURNEY, NINE)
+    ids = range(1, IDLE + 1)
+    later = NINE + 1_000 * HOUR
+
+    def add(table: sa.Table, **columns: Callable[[int], Any] | object) -> None:
+        rows = [{name: f(i) if callable(f) else f for name, f in columns.items()} for i in ids]
+        tx.execute(table.insert(), rows)
+
+    add(customers, id=lambda i: i, key=lambda i: f"tel:{i}", phone=lambda i: f"84{i:09}")
+    add(
+        cases_table,
+        id=lambda i: i,
+        journey="complaint",
+        version_id=version_id,
+        customer_id=lambda i: i,
+        opened_at=NINE,
+        last_feedback_at=NINE,
+        stars=1,
+        severity="urgent",
+    )
+    add(
+        feedbacks,
+        journey="complaint",
+        source="marketplace",
+        external_id=str,
+        customer_id=lambda i: i,
+        received_at=NINE,
+        occurred_at=NINE,
+        scale="five_stars",
+        rating=1.0,
+        text="Tệ",
+        raw={},
+        verdict="case",
+        case_id=lambda i: i,
+    )
+    add(
+        agenda_table,
+        case_id=lambda i: i,
+        journey="complaint",
+        step="conclude",
+        ordinal=0,
+        due_at=lambda i: later if i % 2 else None,
+    )
+    add(
+        effects,
+        case_id=lambda i: i,
+        customer_id=lambda i: i,
+        journey="complaint",
+        step="acknowledge",
+        channel="zns",
+        ordinal=0,
+        key=str,
+        tracking_id=str,
+        provider_id=lambda i: f"m-{i}",
+        policy="at_most_once",
+        state="accepted",
+        attempts=1,
+        created_at=NINE,
+        settled_at=NINE,
+    )
+    add(
+        tickets_table,
+        case_id=lambda i: i,
+        state="solved",
+        severity="urgent",
+        assignee="lan",
+        cycle=0,
+        summary="",
+        opened_at=NINE,
+    )
+    add(
+        sla_clocks,
+        case_id=lambda i: i,
+        kind="resolution",
+        cycle=0,
+        severity="urgent",
+        started_at=NINE,
+        warn_at=NINE,
+        due_at=NINE,
+        met_at=NINE,
+    )
+    add(surveys_table, case_id=lambda i: i, cycle=0, asked_at=NINE)
+    add(timeline_table, case_id=lambda i: i, at=NINE, event="case.opened", actor="amends")
+    add(vouchers_table, journey="complaint", code=str, case_id=lambda i: i, state="issued", value_vnd=50_000)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with many idle cases, whose database knows its own statistics."""
+    if request.param == "sqlite":
+        store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}")
+        store.migrate()
+    else:
+        server, template = (
+            request.getfixturevalue(name) for name in ("postgres_server", "postgres_template")
+        )
+        store = Store(new_postgres(server, template))
+    with store.begin() as tx:
+        fill(tx)
+        tx.execute(sa.text("ANALYZE"))
+    yield store
+    store.close()
+
+
+def statements_of(store: Store, work: Callable[[Tx], object]) -> list[tuple[str, Any]]:
+    """What `work` asks the database, with its parameters; rolled back afterwards."""
+    heard: list[tuple[str, Any]] = []
+
+    def listen(_c: object, _cursor: object, sql: str, parameters: Any, _x: object, many: bool) -> None:
+        heard.extend((sql, one) for one in (parameters[:1] if many else [parameters]))
+
+    with store.engine.connect() as tx:
+        sa.event.listen(store.engine, "before_cursor_execute", listen)
+        try:
+            work(tx)
+        finally:
+            sa.event.remove(store.engine, "before_cursor_execute", listen)
+            tx.rollback()
+    return [(sql, parameters) for sql, parameters in heard if not sql.startswith(("BEGIN", "SAVEPOINT"))]
+
+
+def tables_read_whole(store: Store, sql: str, parameters: Any) -> set[str]:
+    """The growing tables that the database reads from end to end for this statement."""
+    with store.engine.connect() as tx:
+        if store.is_postgres:
+            (plan,) = tx.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).scalar_one()
+            nodes = _nodes(plan["Plan"])
+            read = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+        else:
+            lines = [str(row.detail) for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            read = {line.split()[1] for line in lines if line.startswith("SCAN ")}
+        tx.rollback()
+    return read & GROWING
+
+
+def rows_touched(store: Store, sql: str, parameters: Any) -> int:
+    """How many rows PostgreSQL really looks at to carry out the statement, found or not."""
+    with store.engine.connect() as tx:
+        (plan,) = tx.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters).scalar_one()
+        tx.rollback()
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    nodes = [node for node in _nodes(plan["Plan"]) if "Relation Name" in node]
+    return int(sum(node["Actual Loops"] * sum(node.get(count, 0) for count in counts) for node in nodes))
+
+
+def steps_taken(store: Store, work: Callable[[Tx], object]) -> int:
+    """How many instructions SQLite's machine runs for `work`, in hundreds."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with store.engine.connect() as tx:
+        connection: Any = tx.connection.driver_connection
+        connection.set_progress_handler(step, 100)
+        work(tx)
+        connection.set_progress_handler(None, 0)
+        tx.rollback()
+    return steps
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)
+
+
+def some_case(tx: Tx) -> Any:
+    return next(iter(cases.load(tx, [7], messages_since=NINE).values()))
+
+
+LEASE = {"now": NINE, "owner": "one", "lease_until": NINE + HOUR}
+WORK: dict[str, Callable[[Tx], object]] = {
+    "agenda.is_due": lambda tx: agenda.is_due(tx, "complaint", Step.CONCLUDE, NINE),
+    "agenda.claim": lambda tx: agenda.claim(tx, "complaint", Step.CONCLUDE, limit=100, **LEASE),  # type: ignore[arg-type]
+    "agenda.still_ours": lambda tx: agenda.still_ours(tx, [claim_of(7, Step.SURVEY)], "one"),
+    "agenda.wake": lambda tx: agenda.wake(tx, 7, Step.CONCLUDE, NINE, [0]),
+    "agenda.cancel": lambda tx: agenda.cancel(tx, 7, Step.CONCLUDE, "reopened"),
+    "agenda.next_due_at": lambda tx: agenda.next_due_at(tx, "complaint"),
+    "agenda.postpone": lambda tx: agenda.postpone(tx, [(claim_of(7, Step.SURVEY), NINE)]),
+    "agenda.finish": lambda tx: agenda.finish(tx, [(claim_of(7, Step.SURVEY), "sent")]),
+    "inbox.has_unrouted": lambda tx: inbox.has_unrouted(tx, "complaint"),
+    "inbox.take_unrouted": lambda tx: inbox.take_unrouted(tx, "complaint", 100),
+    "inbox.route": lambda tx: inbox.route(tx, [inbox.Route(7, "case", "", 7)], NINE),
+    "cases.load": lambda tx: cases.load(tx, [7, 8], messages_since=NINE),
+    "cases.open_cases": lambda tx: cases.open_cases(tx, "complaint", [7]),
+    "cases.histories": lambda tx: cases.histories(tx, [some_case(tx)]),
+    "cases.close": lambda tx: cases.close(tx, 7, NINE),
+    "ledger.of_cases": lambda tx: ledger.of_cases(tx, [7], [Step.ACKNOWLEDGE]),
+    "ledger.begin": lambda tx: ledger.begin(tx, [intent(7)], **LEASE),  # type: ignore[arg-type]
+    "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
+    "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
+    "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
+    "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, 7, NINE),
+    "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
+    "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
+    "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
+    "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
+}
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK.keys())
+def test_no_query_of_a_sweep_reads_a_growing_table_from_end_to_end(
+    crowded: Store, work: Callable[[Tx], object]
+) -> None:
+    asked = statements_of(crowded, work)
+    assert asked
+    assert [sql for sql, parameters in asked if tables_read_whole(crowded, sql, parameters)] == []
+
+
+@pytest.mark.parametrize("work", WORK.values(), ids=WORK.keys())
+def test_a_sweep_looks_at_no_more_rows_than_concern_it(crowded: Store, work: Callable[[Tx], object]) -> None:
+    """An index can be read from end to end, too; so count what is really looked at."""
+    if crowded.is_postgres:
+        asked = statements_of(crowded, work)
+        assert sum(rows_touched(crowded, sql, parameters) for sql, parameters in asked) <= 20
+    else:
+        assert steps_taken(crowded, work) <= 10
+
+
+def test_a_pooled_code_is_found_by_an_index(crowded: Store) -> None:
+    pooled = JOURNEY.reward.model_dump(mode="json") | {"codes": {"kind": "pool", "path": "codes.txt"}}
+    reward = type(JOURNEY.reward).model_validate(pooled)
+
+    def work(tx: Tx) -> None:
+        vouchers.reserve(tx, "complaint", reward, 10**9, NINE)
+
+    searched = [pair for pair in statements_of(crowded, work) if "LIMIT" in pair[0]]
+    assert searched
+    assert [sql for sql, parameters in searched if tables_read_whole(crowded, sql, parameters)] == []
+
+
+def test_a_full_read_would_be_noticed(crowded: Store) -> None:
+    """The test of these tests: a question no index can answer."""
+
+    def work(tx: Tx) -> None:
+        tx.execute(sa.select(cases_table.c.id).where(cases_table.c.branch == "Nắng Quận 1"))
+
+    ((sql, parameters),) = statements_of(crowded, work)
+    assert tables_read_whole(crowded, sql, parameters) == {"cases"}
+    if crowded.is_postgres:
+        assert rows_touched(crowded, sql, parameters) == IDLE
+    else:
+        assert steps_taken(crowded, work) > 10
