@@ -1,17 +1,14 @@
-"""How much a process logs: warnings and worse, on stderr, unless AMENDS_LOG says otherwise."""
+"""How much a process logs: structlog's events on stderr, from the level in the settings upwards."""
 
 import logging
-import os
 import sys
 
 import structlog
 
 
-def set_up_logs(default: str = "warning") -> None:
-    """Send structlog's events to stderr from level AMENDS_LOG (debug, info, warning, error) upwards."""
-    name = os.environ.get("AMENDS_LOG", default).upper()
-    level = logging.getLevelNamesMapping().get(name, logging.WARNING)
+def set_up_logs(level: str) -> None:
+    """Log events of `level` (debug, info, warning, error) and above."""
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -5,6 +5,7 @@ Every field is an environment variable with the prefix `AMENDS_` (nested ones wi
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,9 @@ class Settings(BaseSettings):
     )
     customer_mail_url: SecretStr | None = Field(
         None, description="Apprise mail URL (mailtos://user:password@host?from=...) for mails to customers."
+    )
+    log: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="What is logged, on stderr."
     )
     chunk_size: int = Field(500, ge=1, le=10_000, description="Cases one task run handles at once.")
     open_calls: int = Field(32, ge=1, le=512, description="Vendor calls in flight at once, per sweep.")

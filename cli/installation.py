@@ -75,4 +75,4 @@ def prepare_prefect(settings: Settings, log_level: str = "WARNING") -> None:
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    set_up_logs()
+    set_up_logs(settings.log)

@@ -30,7 +30,7 @@ def read_status(store: Store) -> dict[str, Any]:
         found = [_journey(tx, name, now) for name in names]
         troubles = [
             {
-                "channel": incident.channel,
+                "stopped": incident.stopped,
                 "code": incident.code,
                 "detail": mask(incident.detail),
                 "times": incident.times,

@@ -58,5 +58,6 @@ class InboxFile:
                 code=type(error).__name__,
                 detail=f"the inbox file of contact {message.recipient.contact!r} cannot be written: "
                 f"{error.strerror}",
+                stops="target",
             )
         return Outcome(OutcomeClass.ACCEPTED, provider_id=message.key)

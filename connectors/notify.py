@@ -133,4 +133,5 @@ def _parse(url: str) -> AppriseContact | InboxFile | None:
 
 
 def _fix(name: str, code: str, what: str) -> Outcome:
-    return Outcome(OutcomeClass.NEEDS_HUMAN, code=code, detail=f"staff contact {name!r} {what}")
+    detail = f"staff contact {name!r} {what}"
+    return Outcome(OutcomeClass.NEEDS_HUMAN, code=code, detail=detail, stops="target")

@@ -10,7 +10,7 @@ from amends.domain.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Where one person can be reached. `phone` is E.164 without plus. Never log it: use `amends.domain.contacts.mask`."""
+    """Where one person can be reached. `phone` is E.164 without plus. Never log it."""
 
     phone: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)

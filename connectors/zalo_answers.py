@@ -17,7 +17,7 @@ from amends.domain.contacts import mask
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.ratings import Scale
 from connectors.ports import RatingAnswer
-from connectors.zalo_codes import Window, classify, window
+from connectors.zalo_codes import TEMPLATE_CODES, Window, classify, window
 
 log = structlog.get_logger()
 
@@ -80,6 +80,7 @@ def read_outcome(body: Mapping[str, Any] | None, now: datetime) -> Outcome:
         code=str(code),
         detail=f"{meaning} (Zalo: {said})" if said else meaning,
         retry_at=opens_at(window(code), now) if cls is OutcomeClass.WAIT_FOR_WINDOW else None,
+        stops="target" if code in TEMPLATE_CODES else "channel",
     )
 
 

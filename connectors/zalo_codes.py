@@ -101,6 +101,9 @@ ZNS_CODES: dict[int, tuple[OutcomeClass, str]] = {
     -220: (_A, "access token expired or removed"),
 }
 
+TEMPLATE_CODES = frozenset({-117, -131, -146, -1201})
+"""Problems of one template: messages of the other templates still go out."""
+
 OAUTH_CODES: dict[int, str] = {
     -14002: "the app id is invalid or the app is not active (AMENDS_ZALO__APP_ID)",
     -14003: "the redirect address differs from the one in the console",

@@ -55,6 +55,11 @@ class Call:
     intent: Intent
 
     @property
+    def target(self) -> str:
+        """The one template or staff contact of the channel that this call uses."""
+        return _target(self.send)
+
+    @property
     def tries(self) -> int:
         """How often this very effect was tried before."""
         earlier = (
@@ -81,6 +86,7 @@ async def deliver(
     for start in range(0, len(claims), size):
         with sweep.store.begin() as tx:
             wave.settle(tx, answered)
+            wave.keep_lease(tx, claims[start:])
             calls = wave.prepare(tx, claims[start : start + size])
         outcomes = await asyncio.gather(*(_make(sweep, call) for call in calls))
         answered = list(zip(calls, outcomes, strict=True))
@@ -108,6 +114,14 @@ class Wave:
     def __init__(self, sweep: Sweep, step: Step, decide: Decide, on_finish: OnFinish) -> None:
         self.sweep, self.step, self.decide, self.on_finish = sweep, step, decide, on_finish
         self.tally: Tally = sweep.tally(step)
+        self.renew_at = sweep.now() + sweep.lease / 3
+
+    def keep_lease(self, tx: Tx, rest: Sequence[Claim]) -> None:
+        """Renew the lease of what is still to be done once a third of it has passed: a slow vendor is no death."""
+        sweep, now = self.sweep, self.sweep.now()
+        if now >= self.renew_at:
+            agenda.renew(tx, rest, sweep.owner, sweep.lease_until())
+            self.renew_at = now + sweep.lease / 3
 
     def prepare(self, tx: Tx, batch: Sequence[Claim]) -> list[Call]:
         """Decide the batch and write `sending` for what is to be sent; the commit follows at once."""
@@ -137,14 +151,17 @@ class Wave:
         attempts = {call.intent.key: call.tries + 1 for call, _ in answered}
         answers = [(call.intent, outcome) for call, outcome in answered]
         ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
-        self._report_incidents(tx, answers, now)
+        self._report_incidents(tx, answered, now)
         lines, again, waiting = [], [], []
+        ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
         for call, outcome in answered:
             job, state = call.job, state_after(outcome)
             self.tally.results[_RESULT_OF[state]] += 1
             if state is not EffectState.WAITING or call.tries == 0:
                 lines.append(self._line(job.case.id, _RESULT_OF[state], _describe(call.send, outcome), now))
             repeat = state is EffectState.UNCERTAIN and call.send.policy is Policy.AT_LEAST_ONCE
+            if job.claim not in ours:
+                continue  # the lease ended in the call: another sweep has the case now
             if state is EffectState.WAITING or repeat:
                 waiting.append((job.claim, next_attempt_at(outcome, call.tries + 1, now)))
             else:
@@ -189,26 +206,26 @@ class Wave:
             return Postpone(
                 now + PAUSE, f"{decision.channel} is not set up; fill in its settings", routine=True
             )
-        if (until := self.sweep.stopped.get(decision.channel)) and until > now:
-            return Postpone(
-                until, f"{decision.channel} is stopped until its incident is solved", routine=True
-            )
+        for what in (decision.channel, _target(decision)):
+            if (until := self.sweep.stopped.get(what)) and until > now:
+                return Postpone(until, f"{what} is stopped until its incident is solved", routine=True)
         return decision
 
-    def _report_incidents(self, tx: Tx, answers: Sequence[tuple[Intent, Outcome]], now: datetime) -> None:
+    def _report_incidents(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]], now: datetime) -> None:
         found: dict[str, dict[str, tuple[Outcome, int]]] = {}
-        for intent, outcome in answers:
+        for call, outcome in answered:
             if outcome.cls is OutcomeClass.NEEDS_HUMAN:
-                codes = found.setdefault(intent.channel, {})
+                codes = found.setdefault(call.send.channel if outcome.stops == "channel" else call.target, {})
                 code = outcome.code or "unknown"
                 codes[code] = (outcome, codes.get(code, (outcome, 0))[1] + 1)
-            elif outcome.accepted and intent.channel in self.sweep.troubled:
-                incidents.resolve(tx, intent.channel, now)
-                self.sweep.troubled.discard(intent.channel)
-        for channel, codes in found.items():
-            self.sweep.stopped[channel] = now + PAUSE
-            self.sweep.troubled.add(channel)
-            incidents.report(tx, channel, codes, now)
+            elif outcome.accepted:
+                for works in {call.send.channel, call.target} & self.sweep.troubled:
+                    incidents.resolve(tx, works, now)
+                    self.sweep.troubled.discard(works)
+        for stopped, codes in found.items():
+            self.sweep.stopped[stopped] = now + PAUSE
+            self.sweep.troubled.add(stopped)
+            incidents.report(tx, stopped, codes, now)
 
     def _line(self, case_id: int, result: str, detail: str, now: datetime) -> timeline.Entry:
         return timeline.Entry(case_id, now, f"{self.step}.{result}", detail)
@@ -223,6 +240,10 @@ _RESULT_OF = {
 }
 _TOLD_ALREADY = ("sent", "watched", "uncertain")
 """Results whose line was written when the answer came, or that are no news."""
+
+
+def _target(send: Send) -> str:
+    return f"{send.channel}:{send.contact or send.template_id or 'text'}"
 
 
 def _intent(job: Job, send: Send) -> Intent:

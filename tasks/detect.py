@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from amends.domain.detection import Verdict, joins, judge
+from amends.domain.detection import Judgement, Verdict, joins, judge, too_old
 from amends.domain.effects import Step
 from amends.store import agenda, cases, inbox, ledger, surveys, timeline
 from amends.store.engine import Tx
@@ -100,7 +100,7 @@ def _record_answers(
 
 
 def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datetime) -> list[Route]:
-    judged = [(feedback, judge(feedback.rating, feedback.scale, sweep.journey)) for feedback in ratings]
+    judged = [(feedback, _judgement(feedback, sweep, now)) for feedback in ratings]
     bad = {feedback.customer_id for feedback, judgement in judged if judgement.verdict is Verdict.CASE}
     known: dict[int, list[cases.OpenCase]] = {}
     for case in cases.open_cases(tx, sweep.journey.name, sorted(bad)) if bad else []:
@@ -113,9 +113,11 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
         open_cases = known.setdefault(feedback.customer_id, [])
         joined = next((case for case in open_cases if _same_complaint(case, feedback, sweep)), None)
         if joined is not None:
-            cases.join_feedback(tx, joined.id, feedback.occurred_at)
+            stars = min(joined.stars, judgement.stars or joined.stars)
+            severity = sweep.journey.tickets.severity(stars)
+            cases.join_feedback(tx, joined.id, feedback.occurred_at, stars, severity)
             latest = max(joined.last_feedback_at, feedback.occurred_at)
-            open_cases[open_cases.index(joined)] = replace(joined, last_feedback_at=latest)
+            open_cases[open_cases.index(joined)] = replace(joined, last_feedback_at=latest, stars=stars)
             lines.append(
                 timeline.Entry(joined.id, now, "case.joined", f"{feedback.source}: {judgement.reason}")
             )
@@ -135,6 +137,13 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
     agenda.plan(tx, items)
     timeline.append(tx, lines)
     return routes
+
+
+def _judgement(feedback: Unrouted, sweep: Sweep, now: datetime) -> Judgement:
+    judgement = judge(feedback.rating, feedback.scale, sweep.journey)
+    if judgement.verdict is Verdict.CASE and too_old(feedback.occurred_at, now, sweep.journey):
+        return Judgement(Verdict.SUPPRESSED, f"older than {sweep.journey.oldest_rating_days:g} days")
+    return judgement
 
 
 def _same_complaint(case: cases.OpenCase, feedback: Unrouted, sweep: Sweep) -> bool:

@@ -1,5 +1,6 @@
 """Open tickets: severity from the stars, an assignee by the journey's rule, and all an agent should know first."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from amends.domain.case import Case
@@ -25,12 +26,13 @@ async def _open(sweep: Sweep, claims: list[Claim]) -> None:
         ours = agenda.still_ours(tx, claims, sweep.owner)
         found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
         histories = cases.histories(tx, list(found.values()))
+        agents = _assign(tx, sweep, [found[claim.case_id] for claim in ours])
         by_version: dict[int, list[tickets.NewTicket]] = {}
         lines = []
         for claim in ours:
             case = found[claim.case_id]
             journey = sweep.version(tx, case.version_id)
-            agent = _assign(tx, case, journey)
+            agent = agents[case.id]
             summary = _summary(case, histories[case.id], journey)
             new = tickets.NewTicket(case.id, case.severity, agent.name, summary)
             by_version.setdefault(case.version_id, []).append(new)
@@ -42,16 +44,29 @@ async def _open(sweep: Sweep, claims: list[Claim]) -> None:
     sweep.tally(Step.OPEN_TICKET).results["opened"] += len(ours)
 
 
-def _assign(tx: Tx, case: Case, journey: ComplaintJourney) -> Agent:
-    """An agent of the customer's shop, in turn; else any agent, in turn."""
-    candidates = list(journey.agents)
+def _assign(tx: Tx, sweep: Sweep, waiting: Sequence[Case]) -> dict[int, Agent]:
+    """Give each case an agent, in turn. Rotas are locked in one order, so that two sweeps never wait in a circle."""
+    rotas: dict[str, list[tuple[int, list[Agent]]]] = {}
+    for case in waiting:
+        rota, candidates = _rota(case, sweep.version(tx, case.version_id))
+        rotas.setdefault(rota, []).append((case.id, candidates))
+    assigned = {}
+    for rota, cases_of_rota in sorted(rotas.items()):
+        for case_id, candidates in cases_of_rota:
+            assigned[case_id] = candidates[cursors.take_number(tx, rota) % len(candidates)]
+    return assigned
+
+
+def _rota(case: Case, journey: ComplaintJourney) -> tuple[str, list[Agent]]:
+    """Name of the rota and who takes turns in it: agents of the customer's shop; else those of any shop; else all."""
     rota = f"rota:{journey.name}"
     if journey.tickets.assign == "branch":
         local = [agent for agent in journey.agents if case.branch and case.branch in agent.branches]
+        if local:
+            return f"{rota}:{case.branch}"[:300], local
         anywhere = [agent for agent in journey.agents if not agent.branches]
-        candidates = local or anywhere or candidates
-        rota += f":{case.branch}" if local else ""
-    return candidates[cursors.take_number(tx, rota[:300]) % len(candidates)]
+        return rota, anywhere or list(journey.agents)
+    return rota, list(journey.agents)
 
 
 def _summary(case: Case, history: cases.History, journey: ComplaintJourney) -> str:

@@ -1,11 +1,13 @@
 """Receive: bring in what the sources have. The inbox is committed before anything else happens (DESIGN 4.1)."""
 
+import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from amends.domain.contacts import mask
-from amends.domain.feedback import Feedback, Rejected
+from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.messages import CustomerMessage
 from amends.domain.journey.sources import FileSource, ZnsRatingSource
 from amends.domain.ratings import Scale
@@ -44,7 +46,8 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
     for path in _matching(source.path):
         stat = path.stat()
         stamp = f"{stat.st_size}:{stat.st_mtime_ns}"
-        cursor = f"file:{sweep.journey.name}:{source.name}:{path.name}"
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+        cursor = f"file:{sweep.journey.name}:{source.name}:{place}"
         with sweep.store.read() as tx:
             seen = cursors.get(tx, cursor)
         if seen != stamp:
@@ -118,12 +121,25 @@ async def _poll_template(sweep: Sweep, template_id: str, source: str) -> None:
     except VendorUnavailable as trouble:
         sweep.tally("detect").reasons[mask(str(trouble))] += 1
         return
-    take_in(sweep, [_feedback(answer, source) for answer in answers])
+    take_in(sweep, [as_feedback(answer, source) for answer in answers])
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, now.astimezone(UTC).isoformat())
 
 
-def _feedback(answer: RatingAnswer, source: str) -> Feedback:
+def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
+    """The answer as feedback; one on a scale we do not know, or outside it, is kept in quarantine."""
+    known = answer.option in list(Scale)
+    if not known or not Scale(answer.option).accepts(answer.rate):
+        wrong = ("rate", f"{answer.rate} is no mark of the scale {answer.option}", "ask Zalo what it means")
+        if not known:
+            wrong = ("option", f"{answer.option!r} is no scale we know", "add the scale to Amends")
+        return Rejected(
+            source=source,
+            location=f"rating of message {answer.msg_id}",
+            fingerprint=f"rating:{answer.msg_id}"[:64],
+            problems=(FieldProblem(*wrong),),
+            raw={**asdict(answer), "submitted_at": answer.submitted_at.isoformat()},
+        )
     return Feedback(
         source=source,
         external_id=answer.msg_id,

@@ -29,7 +29,7 @@ async def leave_report(sweep: Sweep) -> dict[str, dict[str, int]]:
             since = incident.opened_at.astimezone(sweep.journey.zone)
             rows.append(
                 {
-                    "step": f"INCIDENT {incident.channel}",
+                    "step": f"INCIDENT {incident.stopped}",
                     "due": incident.times,
                     "results": f"code {incident.code}",
                     "reasons": f"since {since:%d/%m/%Y %H:%M}: {incident.detail}",

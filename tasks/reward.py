@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from amends.domain import steps
-from amends.domain.decision import Decision, Finish, voucher_variables
+from amends.domain.decision import Decision, Finish, Send, voucher_variables
 from amends.domain.effects import Step
 from amends.domain.journey.aftercare import PooledCodes
 from amends.store import agenda, cursors, vouchers
@@ -31,6 +31,10 @@ def _decide(tx: Tx, job: Job, now: datetime) -> Decision:
     case, journey = job.case, job.journey
     if (refusal := steps.earns_voucher(case, journey)) is not None:
         return refusal
+    # Ask first with a blank voucher: what waits for the morning should not be reserved, nor grow old, overnight.
+    rehearsal = steps.reward(case, job.effects, journey, now, _BLANK)
+    if not isinstance(rehearsal, Send):
+        return rehearsal
     voucher = vouchers.reserve(tx, journey.name, journey.reward, case.id, now)
     if isinstance(voucher, str):
         return Finish("suppressed", voucher)
@@ -61,11 +65,20 @@ def _fill_pool(sweep: Sweep) -> None:
     with sweep.store.read() as tx:
         if cursors.get(tx, cursor) == stamp:
             return
-    found = list(dict.fromkeys(_codes(path.read_text(encoding="utf-8-sig").splitlines())))
+    codes_found = _codes(path.read_text(encoding="utf-8-sig").splitlines())
+    found = list(dict.fromkeys(code for code in codes_found if len(code) <= LONGEST_CODE))
+    if too_long := sum(len(code) > LONGEST_CODE for code in codes_found):
+        problem = f"{path}: codes longer than {LONGEST_CODE} characters left out; shorten them"
+        sweep.tally(Step.REWARD).reasons[problem] += too_long
     with sweep.store.begin() as tx:
         vouchers.add_to_pool(tx, sweep.journey.name, found)
         cursors.put(tx, cursor, stamp)
 
 
+_BLANK = {"voucher_code": "", "voucher_value": "", "voucher_expires": ""}
+LONGEST_CODE = 25
+"""Characters a ZNS voucher template takes."""
+
+
 def _codes(lines: Sequence[str]) -> list[str]:
-    return [line.strip()[:40] for line in lines if line.strip()]
+    return [line.strip() for line in lines if line.strip()]

@@ -38,8 +38,8 @@ def use_runtime(runtime: Runtime) -> None:
 def current_runtime() -> Runtime:
     """This process's runtime; by default the real clock and whatever the settings say."""
     if not _of_process:
-        set_up_logs()
         settings = Settings()
+        set_up_logs(settings.log)
         store = Store(settings.database())
         store.migrate()
         use_runtime(Runtime(settings, store, SystemClock()))
@@ -72,19 +72,23 @@ class Sweep:
         self.owner = uuid4().hex
         self.tallies: dict[str, Tally] = {}
         self.stopped: dict[str, datetime] = {}
-        """Channels with a problem only a person can solve, and when to try them again."""
+        """Channels, templates and contacts with a problem only a person can solve, and when to try again."""
         self._versions: dict[int, ComplaintJourney] = {}
         with self.store.begin() as tx:
             self.version_id = journeys.register(tx, journey, self.now())
-            self.troubled = {incident.channel for incident in incidents.still_open(tx)}
-            """Channels with an open incident: the first message they accept resolves it."""
+            self.troubled = {incident.stopped for incident in incidents.still_open(tx)}
+            """What has an open incident; the first message it accepts resolves it."""
         self._versions[self.version_id] = journey
 
     def now(self) -> datetime:
         return self.clock.now()
 
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.settings.lease_seconds)
+
     def lease_until(self) -> datetime:
-        return self.now() + timedelta(seconds=self.settings.lease_seconds)
+        return self.now() + self.lease
 
     def messages_since(self) -> datetime:
         """Start of the window of the message cap."""

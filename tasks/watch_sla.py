@@ -5,7 +5,6 @@ from datetime import datetime
 from amends.domain import steps
 from amends.domain.decision import Decision
 from amends.domain.effects import Step
-from amends.domain.sla import SlaClock
 from amends.store import tickets
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
@@ -20,11 +19,10 @@ async def warn_and_escalate_on_sla(sweep: Sweep) -> None:
 
 
 async def _watch(sweep: Sweep, claims: list[Claim]) -> None:
-    with sweep.store.read() as tx:
-        clocks = tickets.clocks(tx, [claim.case_id for claim in claims])
+    await deliver(sweep, Step.WATCH_SLA, claims, _decide)
 
-    def decide(_tx: Tx, job: Job, now: datetime) -> Decision:
-        clock: SlaClock = clocks[job.case.id, job.claim.ordinal]
-        return steps.watch_sla(job.case, clock, job.effects, job.journey, now)
 
-    await deliver(sweep, Step.WATCH_SLA, claims, decide)
+def _decide(tx: Tx, job: Job, now: datetime) -> Decision:
+    """The clock is read in the deciding transaction: a ticket taken a second ago needs no warning."""
+    clock = tickets.clocks(tx, [job.case.id])[job.case.id, job.claim.ordinal]
+    return steps.watch_sla(job.case, clock, job.effects, job.journey, now)

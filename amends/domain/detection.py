@@ -38,6 +38,11 @@ def judge(rating: float | None, scale: Scale, journey: ComplaintJourney) -> Judg
     return Judgement(Verdict.ABOVE_THRESHOLD, f"{mark} is above {limit}", stars)
 
 
+def too_old(occurred_at: datetime, now: datetime, journey: ComplaintJourney) -> bool:
+    """Whether an apology would come too late to be anything but odd (an old export imported today)."""
+    return now - occurred_at > timedelta(days=journey.oldest_rating_days)
+
+
 def joins(last_feedback_at: datetime, occurred_at: datetime, journey: ComplaintJourney) -> bool:
     """Whether a bad rating belongs to a customer's open case, by the merge window (both orders of arrival)."""
     return abs(occurred_at - last_feedback_at) <= timedelta(hours=journey.merge_window_hours)

@@ -7,6 +7,7 @@ vendors such as Zalo answer refusals with HTTP 200.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 
 class OutcomeClass(StrEnum):
@@ -34,6 +35,8 @@ class OutcomeClass(StrEnum):
 class Outcome:
     """One vendor answer, classified.
 
+    `stops` tells how much a `NEEDS_HUMAN` stops: the whole channel, or only its target (one template, one contact).
+
     `detail` is for operators and must already be free of personal data and secrets.
     `retry_at` is aware UTC. `cost_vnd` is what the vendor charges, in whole VND, 0 when unknown.
     """
@@ -44,6 +47,7 @@ class Outcome:
     detail: str = ""
     retry_at: datetime | None = None
     cost_vnd: int = 0
+    stops: Literal["channel", "target"] = "channel"
 
     @property
     def accepted(self) -> bool:

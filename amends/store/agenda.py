@@ -88,6 +88,13 @@ def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
     return [claim for claim in claims if claim.id in ours]
 
 
+def renew(tx: Tx, claims: Sequence[Claim], owner: str, lease_until: datetime) -> None:
+    """Hold on to those of `claims` that are still ours."""
+    ids = [claim.id for claim in claims]
+    mine = agenda.update().where(agenda.c.id.in_(ids), agenda.c.lease_owner == owner)
+    tx.execute(mine.values(lease_until=lease_until))
+
+
 _FREE = {"lease_owner": None, "lease_until": None}
 
 

@@ -69,10 +69,12 @@ def create(tx: Tx, new: NewCase) -> int:
     return int(tx.execute(cases.insert().values(values).returning(cases.c.id)).scalar_one())
 
 
-def join_feedback(tx: Tx, case_id: int, occurred_at: datetime) -> None:
-    """Note that another bad rating joined the case."""
+def join_feedback(tx: Tx, case_id: int, occurred_at: datetime, stars: int, severity: Severity) -> None:
+    """Another bad rating joined the case; a worse one makes it more severe (a ticket that is open stays as it is)."""
     later = sa.and_(cases.c.id == case_id, cases.c.last_feedback_at < occurred_at)
     tx.execute(cases.update().where(later).values(last_feedback_at=occurred_at))
+    worse = sa.and_(cases.c.id == case_id, cases.c.stars > stars)
+    tx.execute(cases.update().where(worse).values(stars=stars, severity=severity.value))
 
 
 def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[int, Case]:

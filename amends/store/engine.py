@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import OperationalError
+from sqlite3 import SQLITE_BUSY, OperationalError
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from amends.store.migrate import migrate
 
@@ -25,11 +25,13 @@ class Store:
         backend = parsed.get_backend_name()
         if backend == "sqlite":
             if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = sa.create_engine(parsed)
+                _make_private(Path(parsed.database))
+            self.engine = sa.create_engine(parsed, hide_parameters=True)
             _prepare_sqlite(self.engine)
         elif backend == "postgresql":
-            self.engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+            self.engine = sa.create_engine(
+                parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+            )
         else:
             raise ValueError(
                 f"{backend} is not supported; use sqlite:///file.db or postgresql+psycopg://user@host/db"
@@ -59,6 +61,12 @@ class Store:
         self.engine.dispose()
 
 
+def _make_private(file: Path) -> None:
+    """Create the database file readable by its owner only: it holds phone numbers and tokens."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file.touch(mode=0o600, exist_ok=True)
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
@@ -81,8 +89,12 @@ def _prepare_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
+def _busy(error: BaseException) -> bool:
+    return isinstance(error, OperationalError) and error.sqlite_errorcode & 0xFF == SQLITE_BUSY
+
+
 @retry(
-    retry=retry_if_exception_type(OperationalError),
+    retry=retry_if_exception(_busy),
     stop=stop_after_delay(60),
     wait=wait_random(0.01, 0.05),
     reraise=True,

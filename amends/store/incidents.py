@@ -1,4 +1,4 @@
-"""Incidents: one per channel and problem that only a person can solve, however many messages it stops."""
+"""Incidents: problems only a person can solve, one per stopped channel, template or contact and code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from amends.store.sql import upsert
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    channel: str
+    stopped: str
+    """A channel (`zns`), or one template or contact of it (`zns:310001`, `notify:lan`)."""
     code: str
     detail: str
     times: int
@@ -22,12 +23,12 @@ class Incident:
     last_seen_at: datetime
 
 
-def report(tx: Tx, channel: str, outcomes: Mapping[str, tuple[Outcome, int]], now: datetime) -> None:
+def report(tx: Tx, stopped: str, outcomes: Mapping[str, tuple[Outcome, int]], now: datetime) -> None:
     """Raise or renew the open incident of each code; `outcomes` is code to (an example, how often)."""
     for code, (outcome, times) in sorted(outcomes.items()):
         # One statement: a sweep that lost a race here would lose the answers of its whole wave with it.
         raised = upsert(tx, incidents).values(
-            channel=channel,
+            stopped=stopped,
             code=code,
             detail=outcome.detail[:500],
             times=times,
@@ -37,18 +38,18 @@ def report(tx: Tx, channel: str, outcomes: Mapping[str, tuple[Outcome, int]], no
         renewed = {"times": incidents.c.times + raised.excluded.times, "last_seen_at": now}
         tx.execute(
             raised.on_conflict_do_update(
-                index_elements=["channel", "code"],
+                index_elements=["stopped", "code"],
                 index_where=incidents.c.resolved_at.is_(None),
                 set_=renewed,
             )
         )
 
 
-def resolve(tx: Tx, channel: str, now: datetime) -> None:
-    """The channel works again: close its incidents."""
+def resolve(tx: Tx, stopped: str, now: datetime) -> None:
+    """It works again: close its incidents."""
     tx.execute(
         incidents.update()
-        .where(incidents.c.channel == channel, incidents.c.resolved_at.is_(None))
+        .where(incidents.c.stopped == stopped, incidents.c.resolved_at.is_(None))
         .values(resolved_at=now)
     )
 
@@ -56,6 +57,6 @@ def resolve(tx: Tx, channel: str, now: datetime) -> None:
 def still_open(tx: Tx) -> list[Incident]:
     query = sa.select(incidents).where(incidents.c.resolved_at.is_(None)).order_by(incidents.c.id)
     return [
-        Incident(row.channel, row.code, row.detail, row.times, row.opened_at, row.last_seen_at)
+        Incident(row.stopped, row.code, row.detail, row.times, row.opened_at, row.last_seen_at)
         for row in tx.execute(query)
     ]

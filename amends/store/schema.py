@@ -299,7 +299,8 @@ incidents = sa.Table(
     "incidents",
     metadata,
     _id(),
-    sa.Column("channel", sa.String(20), nullable=False),
+    # What has stopped: a channel (`zns`), or one template or contact of it (`zns:310001`, `notify:lan`).
+    sa.Column("stopped", sa.String(80), nullable=False),
     sa.Column("code", sa.String(40), nullable=False),
     sa.Column("detail", sa.String(500), nullable=False),
     sa.Column("times", sa.Integer, nullable=False),
@@ -310,7 +311,7 @@ incidents = sa.Table(
 # One open incident per channel and code, however many messages it stops.
 sa.Index(
     "uq_incidents_open",
-    incidents.c.channel,
+    incidents.c.stopped,
     incidents.c.code,
     unique=True,
     postgresql_where=incidents.c.resolved_at.is_(None),

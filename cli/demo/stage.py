@@ -19,6 +19,7 @@ from amends.store.schema import feedbacks
 from cli.demo.feed import columns_of
 from cli.demo.play import START
 from deployments.server import prefect_server
+from deployments.serving import running_server
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
 
@@ -51,7 +52,7 @@ def set_stage(home: Path, journey: ComplaintJourney, *, seed: int, database: str
     inbox.mkdir(parents=True)
     with ExitStack() as stack:
         with ThreadPoolExecutor() as pool:
-            server = pool.submit(stack.enter_context, prefect_server(home / "prefect"))
+            server = pool.submit(stack.enter_context, _prefect(home / "prefect"))
             sandbox = stack.enter_context(running_sandbox(seed, START))
             store = _fresh_store(database, folder)
             stack.callback(store.close)
@@ -59,6 +60,16 @@ def set_stage(home: Path, journey: ComplaintJourney, *, seed: int, database: str
         clock = VirtualClock(START)
         use_runtime(Runtime(_settings(home, store, journey, sandbox), store, clock))
         yield Stage(store, clock, sandbox, api_url, inbox)
+
+
+@contextmanager
+def _prefect(home: Path) -> Iterator[str]:
+    """The server that `amends serve` runs in this home, or one for the demo: never two on one database."""
+    if url := running_server(home):
+        yield url
+        return
+    with prefect_server(home) as url:
+        yield url
 
 
 def demo_sources(journey: ComplaintJourney, inbox: Path) -> ComplaintJourney:

@@ -46,7 +46,7 @@ async def test_status_tells_figures_and_what_waits_for_a_person(
         tx.execute(effects.update().where(effects.c.step == "acknowledge").values(state="uncertain"))
         tx.execute(
             incidents.insert().values(
-                channel="zns",
+                stopped="zns",
                 code="-137",
                 detail="the balance is used up",
                 times=3,

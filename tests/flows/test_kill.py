@@ -85,7 +85,9 @@ async def test_a_sweep_killed_at_any_ledger_transition_is_finished_by_the_next(
     assert whole.total() >= 8
     assert nothing_uncertain == []
 
-    for kill_at in range(1, 500):
+    # Every transition on SQLite; on PostgreSQL, where each try copies a database, every third.
+    stride = 3 if runtime.store.is_postgres else 1
+    for kill_at in range(1, 500, stride):
         exit_code, got, unsure = await play(kill_at)
         if exit_code == 0:
             break

@@ -117,9 +117,20 @@ def test_the_latest_feedback_of_a_case_only_moves_forward(store: Store) -> None:
         customer_id = add_customer(tx)
         case_id = add_case(tx, customer_id=customer_id)
         for hours in (2, 1):
-            cases.join_feedback(tx, case_id, NINE + hours * HOUR)
+            cases.join_feedback(tx, case_id, NINE + hours * HOUR, 5, Severity.LOW)
         (case,) = cases.open_cases(tx, "complaint", [customer_id])
     assert case.last_feedback_at == NINE + 2 * HOUR
+
+
+def test_a_worse_rating_makes_the_case_more_severe_and_a_better_one_does_not(store: Store) -> None:
+    with store.begin() as tx:
+        case_id = add_case(tx)
+        stars = []
+        for rating, severity in ((1, Severity.URGENT), (3, Severity.NORMAL)):
+            cases.join_feedback(tx, case_id, NINE, rating, severity)
+            case = cases.load(tx, [case_id], messages_since=NINE)[case_id]
+            stars.append((case.stars, case.severity))
+    assert stars == [(1, Severity.URGENT)] * 2
 
 
 def test_an_outcome_can_be_set_and_taken_back(store: Store) -> None:

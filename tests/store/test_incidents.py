@@ -17,7 +17,7 @@ def found(times: int = 1, *codes: str) -> Mapping[str, tuple[Outcome, int]]:
 
 
 def open_ones(tx: Tx) -> list[tuple[str, str, int]]:
-    return [(incident.channel, incident.code, incident.times) for incident in incidents.still_open(tx)]
+    return [(incident.stopped, incident.code, incident.times) for incident in incidents.still_open(tx)]
 
 
 def test_an_incident_says_what_is_wrong_and_since_when(store: Store) -> None:

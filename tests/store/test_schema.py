@@ -78,7 +78,7 @@ def test_threads_that_migrate_at_once_migrate_once(empty_url: str) -> None:
         store.close()
         return found
 
-    assert at_once([start] * 4) == [0] * 4
+    assert at_once([start] * 8) == [0] * 8
 
 
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:

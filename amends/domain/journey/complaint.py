@@ -49,6 +49,13 @@ class ComplaintJourney(Part):
     bad_ratings: BadRatings = Field(
         default_factory=BadRatings, title="Bad ratings", description="What opens a case, per scale."
     )
+    oldest_rating_days: float = Field(
+        30,
+        title="Oldest rating",
+        gt=0,
+        le=3_650,
+        description="Days; older bad ratings open no case any more.",
+    )
     merge_window_hours: float = Field(
         72,
         title="Merge window",

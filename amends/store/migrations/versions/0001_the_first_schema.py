@@ -54,7 +54,7 @@ def upgrade() -> None:
     op.create_table(
         "incidents",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("channel", sa.String(length=20), nullable=False),
+        sa.Column("stopped", sa.String(length=80), nullable=False),
         sa.Column("code", sa.String(length=40), nullable=False),
         sa.Column("detail", sa.String(length=500), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
@@ -66,7 +66,7 @@ def upgrade() -> None:
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index(
             "uq_incidents_open",
-            ["channel", "code"],
+            ["stopped", "code"],
             unique=True,
             postgresql_where=sa.text("resolved_at IS NULL"),
             sqlite_where=sa.text("resolved_at IS NULL"),
