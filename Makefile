@@ -26,7 +26,7 @@ serve: $(READY)  ## Prefect's server with the deployments and their schedules
 	$(BIN)/amends serve
 
 test: $(READY)  ## the whole suite, SQLite and PostgreSQL
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -101,11 +101,11 @@ def show_status(found: dict[str, Any], *, as_json: bool) -> None:
     for journey in found["journeys"]:
         _show_journey(journey)
     if found["incidents"]:
-        heading("Incidents: these channels wait for a person")
+        heading("Incidents: these channels, templates or contacts wait for a person")
         for incident in found["incidents"]:
             zone = ZoneInfo(found["journeys"][0]["timezone"]) if found["journeys"] else ZoneInfo("UTC")
             typer.echo(
-                f"  {incident['channel']} [{incident['code']}] since {moment(incident['opened_at'], zone)}, "
+                f"  {incident['stopped']} [{incident['code']}] since {moment(incident['opened_at'], zone)}, "
                 f"{incident['times']:,} times: {incident['detail']}"
             )
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,16 +32,19 @@ class ServerProblem(RuntimeError):
 
 
 @contextmanager
-def prefect_server(home: Path, *, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+def prefect_server(
+    home: Path, *, port: int = 0, host: str = "127.0.0.1", settings: Mapping[str, str] = SERVER_SETTINGS
+) -> Iterator[str]:
     """Run `prefect server` with its database in `home`; yields the API URL and stops it at the end.
 
-    `port` 0 takes a free one. Raises ServerProblem when it is not up within two minutes.
+    `port` 0 takes a free one; `settings` are Prefect's, as environment variables. Raises ServerProblem when it is
+    not up within two minutes.
     """
     home.mkdir(parents=True, exist_ok=True)
     port = port or _free_port()
     url = f"http://{host}:{port}/api"
     log = home / "server.log"
-    environment = {**os.environ, **SERVER_SETTINGS, "PREFECT_HOME": str(home.resolve())}
+    environment = {**os.environ, **settings, "PREFECT_HOME": str(home.resolve())}
     for inherited in ("PREFECT_API_URL", "PREFECT_PROFILE"):
         environment.pop(inherited, None)
     child = [sys.executable, "-m", "deployments.prefect_child"]

@@ -20,8 +20,8 @@ async def leave_report(sweep: Sweep) -> dict[str, dict[str, int]]:
                 "step": step.replace("_", " "),
                 "due": tally.cases,
                 "results": results,
-                "reasons": reasons,
                 "seconds": round(tally.seconds, 2),
+                "reasons": reasons,
             }
         )
     with sweep.store.read() as tx:
@@ -32,15 +32,14 @@ async def leave_report(sweep: Sweep) -> dict[str, dict[str, int]]:
                     "step": f"INCIDENT {incident.stopped}",
                     "due": incident.times,
                     "results": f"code {incident.code}",
-                    "reasons": f"since {since:%d/%m/%Y %H:%M}: {incident.detail}",
                     "seconds": 0,
+                    "reasons": f"since {since:%d/%m/%Y %H:%M}: {incident.detail}",
                 }
             )
-    if rows:
-        at = sweep.now().astimezone(sweep.journey.zone)
-        await acreate_table_artifact(
-            table=rows,
-            key=f"sweep-{sweep.journey.name.replace('_', '-')}",
-            description=f"Sweep of **{sweep.journey.name}** as of {at:%d/%m/%Y %H:%M} ({sweep.journey.timezone})",
-        )
+    at = sweep.now().astimezone(sweep.journey.zone)
+    await acreate_table_artifact(
+        table=rows or [{"step": "nothing was due", "due": 0, "results": "", "seconds": 0, "reasons": ""}],
+        key=f"sweep-{sweep.journey.name.replace('_', '-')}",
+        description=f"Sweep of **{sweep.journey.name}** as of {at:%d/%m/%Y %H:%M} ({sweep.journey.timezone})",
+    )
     return {step: dict(tally.results) for step, tally in sweep.tallies.items()}
