@@ -13,13 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import holidays
 
-Periods = tuple[tuple[time, time], ...]
-"""Opening periods of one day, `(start, end)` in wall time; an end of 00:00 is midnight at the day's end."""
+from amends.domain.opening_periods import Periods, check_country, checked_periods, zone_of
 
 LONGEST_CLOSURE_DAYS = 400
 """A calendar that stays shut for longer than this is a mistake in its settings, not a long holiday."""
@@ -53,12 +51,12 @@ class BusinessCalendar:
     _unfolded: "_Unfolded" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_country(self.country)
+        check_country(self.country)
         for weekday in self.weekly:
             if weekday not in range(7):
                 raise ValueError(f"weekday {weekday!r} does not exist: use 0 for Monday to 6 for Sunday")
-        weekly = {d: _checked(_WEEKDAYS[d], self.weekly[d]) for d in sorted(self.weekly)}
-        open_days = {d: _checked(d.isoformat(), self.open_days[d]) for d in sorted(self.open_days)}
+        weekly = {d: checked_periods(_WEEKDAYS[d], self.weekly[d]) for d in sorted(self.weekly)}
+        open_days = {d: checked_periods(d.isoformat(), self.open_days[d]) for d in sorted(self.open_days)}
         for day, periods in open_days.items():
             if not periods:
                 raise ValueError(
@@ -71,7 +69,7 @@ class BusinessCalendar:
         object.__setattr__(self, "weekly", weekly)
         object.__setattr__(self, "open_days", open_days)
         object.__setattr__(self, "closed_days", frozenset(self.closed_days))
-        object.__setattr__(self, "_unfolded", _Unfolded(_zone(self.zone)))
+        object.__setattr__(self, "_unfolded", _Unfolded(zone_of(self.zone)))
 
     def is_open(self, at: datetime) -> bool:
         """Whether `at` lies in an opening period (the closing instant itself does not)."""
@@ -245,50 +243,6 @@ class _Unfolded:
     zone: ZoneInfo
     by_year: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
     spans: _Spans = field(default_factory=lambda: _Spans.of(0, 0, []))
-
-
-def _checked(day: str, periods: Periods) -> Periods:
-    """The periods of a day in order, or ValueError naming day, problem and remedy."""
-    for opens, closes in periods:
-        if opens.tzinfo or closes.tzinfo:
-            raise ValueError(f"{day}: {_show(opens, closes)} has a time zone; give plain wall times")
-        if opens == closes != time(0):
-            raise ValueError(f"{day}: {_show(opens, closes)} is empty; set a later end or remove it")
-        if time(0) != closes < opens:
-            raise ValueError(
-                f"{day}: {_show(opens, closes)} ends before it begins; split a shift over midnight "
-                f"into {opens:%H:%M}-24:00 and 00:00-{closes:%H:%M} of the next day"
-            )
-    ordered = tuple(sorted((opens, closes) for opens, closes in periods))
-    for earlier, later in pairwise(ordered):
-        if earlier[1] == time(0) or later[0] < earlier[1]:
-            raise ValueError(
-                f"{day}: {_show(*earlier)} and {_show(*later)} overlap; "
-                f"end the first by {later[0]:%H:%M} or make them one period"
-            )
-    return ordered
-
-
-def _show(opens: time, closes: time) -> str:
-    return f"{opens:%H:%M}-" + ("24:00" if closes == time(0) else f"{closes:%H:%M}")
-
-
-def _check_country(country: str | None) -> None:
-    if country is None:
-        return
-    try:
-        holidays.country_holidays(country)
-    except NotImplementedError as error:
-        raise ValueError(
-            f"no public holidays known for country {country!r}: use a two-letter code such as VN, or none"
-        ) from error
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"unknown time zone {name!r}: use an IANA name such as Asia/Ho_Chi_Minh") from error
 
 
 @lru_cache(maxsize=512)

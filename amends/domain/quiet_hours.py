@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from functools import lru_cache
 
-from amends.domain.business_time import BusinessCalendar, Periods, always_open
+from amends.domain.business_time import BusinessCalendar, always_open
+from amends.domain.opening_periods import Periods
 
 
 @dataclass(frozen=True, slots=True)

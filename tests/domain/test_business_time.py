@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amends.domain.business_time import BusinessCalendar, Periods, always_open
+from amends.domain.business_time import BusinessCalendar, always_open
+from amends.domain.opening_periods import Periods
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 MICROSECOND = timedelta(microseconds=1)
