@@ -1,5 +1,5 @@
 # Amends: `make demo` plays the whole journey, `make test` proves it. Both set everything up first.
-PYTHON ?= python3.11
+PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -12,7 +12,8 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Amends needs Python 3.11 with venv; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Amends needs Python 3.11 or newer with venv; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	# The lock is complete, so nothing is resolved here: quicker, and pip cannot pick what the lock did not.
 	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock

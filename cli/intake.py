@@ -8,7 +8,13 @@ import typer
 
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV, TSV, JSON or JSON Lines.")],
-    journey: Annotated[Path, typer.Option(metavar="JOURNEY.yaml", help="The journey they are for.")],
+    journey: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JOURNEY.yaml",
+            help="The journey they are for; needless when deployments/journeys/ has one.",
+        ),
+    ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -33,8 +39,9 @@ def import_(
     from amends.domain.journey import load_journey
     from cli.guard import Trouble
     from cli.installation import opened_store, prepare_prefect, read_settings
+    from cli.shipped import only_journey
 
-    loaded = load_journey(journey)
+    loaded = load_journey(journey or only_journey())
     try:
         mapping = parse_columns(columns) if columns else None
     except ValueError as error:

@@ -31,9 +31,10 @@ def serve(
     """
     from amends.domain.journey import load_journey
     from cli.installation import opened_store, prepare_prefect, read_settings
+    from cli.shipped import all_journeys
 
     at = _time_of_day(daily_at)
-    loaded = [load_journey(file) for file in journeys or _shipped()]
+    loaded = [load_journey(file) for file in journeys or all_journeys()]
     settings = read_settings()
     with opened_store(settings):
         pass  # a database that is away or of no use is told here, not by every run
@@ -51,15 +52,6 @@ def _time_of_day(text: str) -> time:
         return time.fromisoformat(text)
     except ValueError:
         raise Trouble(f"--daily-at: {text!r} is no time of day; write it as 06:30", 2) from None
-
-
-def _shipped() -> list[Path]:
-    from cli.guard import Trouble
-
-    folder = Path(__file__).resolve().parents[1] / "deployments" / "journeys"
-    if found := sorted(folder.glob("*.yaml")):
-        return found
-    raise Trouble("there is no journey in deployments/journeys/; name one: amends serve JOURNEY.yaml", 2)
 
 
 def sandbox(

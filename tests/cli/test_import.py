@@ -68,3 +68,20 @@ def test_as_a_process_json_is_all_of_standard_output(
     done = run_amends("import", reviews, "--journey", journey_file, "--columns", COLUMNS, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["files"][0]["new"] == 2
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_only_journey_need_not_be_named(
+    amends: Invoke, journey_file: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "journeys"
+    folder.mkdir()
+    monkeypatch.setattr("cli.shipped.FOLDER", folder)
+    words = ("import", reviews, "--columns", COLUMNS)
+    assert "no journey in deployments/journeys" in amends(*words).stderr
+    (folder / "one.yaml").write_bytes(journey_file.read_bytes())
+    assert "2 new" in amends(*words).stdout
+    (folder / "two.yaml").write_bytes(journey_file.read_bytes())
+    several = amends(*words)
+    assert several.exit_code == 2
+    assert "one.yaml, two.yaml" in several.stderr
