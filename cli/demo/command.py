@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,9 +71,12 @@ def demo(
         window=window,
     )
     progress = _progress()
-    with progress, set_stage(settings.home, journey, seed=seed, database=database) as stage:
+    with ExitStack() as stack:
+        stack.enter_context(progress)
+        bar = progress.add_task("starting Prefect's server and the sandbox", total=window // TICK + 1, day="")
+        stage = stack.enter_context(set_stage(settings.home, journey, seed=seed, database=database))
         journey = demo_sources(journey, stage.inbox)
-        bar = progress.add_task("playing", total=window // TICK + 1, day="")
+        progress.update(bar, description="playing")
 
         def on_tick(now: datetime) -> None:
             progress.update(bar, advance=1, day=now.astimezone(journey.zone).strftime("%a %d/%m %H:%M"))

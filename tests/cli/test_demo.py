@@ -42,7 +42,7 @@ def home(tmp_path: Path, prefect_api: str) -> Iterator[Path]:
 def demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "AMENDS_"))}
     return subprocess.run(
-        [AMENDS, "demo", *arguments], cwd=home, env=kept, capture_output=True, text=True, timeout=150
+        [AMENDS, "demo", *arguments], cwd=home, env=kept, capture_output=True, text=True, timeout=400
     )
 
 

@@ -33,7 +33,7 @@ def test_a_sweep_on_a_server_that_is_up(
 @pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_without_a_server_it_starts_one_and_says_so(environment: dict[str, str], journey_file: Path) -> None:
-    done = run_amends("run", journey_file, "--json", timeout=120)
+    done = run_amends("run", journey_file, "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     assert "starting Prefect's server for this run" in done.stderr
     assert json.loads(done.stdout)["journey"] == "complaint"

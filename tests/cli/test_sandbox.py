@@ -37,7 +37,7 @@ def test_the_printed_settings_point_at_a_running_sandbox(tmp_path: Path, how: si
         contacts = json.loads(lines["AMENDS_CONTACTS"].strip("'"))
         assert tuple(contacts) == CONTACTS
         os.kill(child.pid, how)
-        assert child.wait(timeout=10) == 0
+        assert child.wait(timeout=60) == 0
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{lines['AMENDS_ZALO__OAUTH_URL']}/sandbox/health")
     finally:

@@ -148,7 +148,7 @@ def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Itera
 def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
     served: Served, sandbox: Sandbox
 ) -> None:
-    served.wait_for("deployments/filter", 60, deployments={"name": {"any_": ["complaint-daily"]}})
+    served.wait_for("deployments/filter", 150, deployments={"name": {"any_": ["complaint-daily"]}})
     deployments = {found["name"]: found for found in served.ask("deployments/filter")}
     assert deployments["complaint-frequent"]["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
     assert deployments["complaint-frequent"]["global_concurrency_limit"]["limit"] == 1
@@ -157,17 +157,17 @@ def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
     # Prefect itself has planned the next sweeps.
     planned = {"deployment_id": {"any_": [deployments["complaint-frequent"]["id"]]}}
     later = served.wait_for(
-        "flow_runs/filter", 20, flow_runs={**planned, "state": {"type": {"any_": ["SCHEDULED"]}}}
+        "flow_runs/filter", 90, flow_runs={**planned, "state": {"type": {"any_": ["SCHEDULED"]}}}
     )
     assert all(run["auto_scheduled"] for run in later)
 
     served.ask(f"deployments/{deployments['complaint-daily']['id']}/create_flow_run")
-    done = served.wait_for("flow_runs/filter", 45, flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
+    done = served.wait_for("flow_runs/filter", 120, flow_runs={"state": {"type": {"any_": ["COMPLETED"]}}})
     # When the full minute strikes meanwhile, the scheduled run may be the one that finds the work.
-    tasks = served.wait_for("task_runs/filter", 30)
+    tasks = served.wait_for("task_runs/filter", 90)
     of_run = {"flow_runs": {"id": {"any_": [tasks[0]["flow_run_id"]]}}}
-    artifacts = served.wait_for("artifacts/filter", 30, **of_run)
-    logs = served.wait_for("logs/filter", 20, limit=200)
+    artifacts = served.wait_for("artifacts/filter", 90, **of_run)
+    logs = served.wait_for("logs/filter", 90, limit=200)
     events = served.ask("events/filter", limit=50)
     assert artifacts[0]["key"] == "sweep-complaint"
     assert {row["step"] for row in json.loads(artifacts[0]["data"])} >= {
@@ -189,7 +189,7 @@ def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
     assert running_server(served.home) is not None
     # As a terminal does it: the whole group gets Ctrl-C at once.
     os.killpg(served.child.pid, signal.SIGINT)
-    assert served.child.wait(timeout=40) == 0
+    assert served.child.wait(timeout=90) == 0
     assert running_server(served.home) is None
     log = served.log.read_text(encoding="utf-8")
     assert "Traceback" not in log

@@ -68,7 +68,7 @@ async def test_a_sweep_killed_at_any_ledger_transition_is_finished_by_the_next(
         exit_code = 0
         if kill_at:
             child = start_sweep(orders)
-            await asyncio.to_thread(child.join, 60)
+            await asyncio.to_thread(child.join, 180)
             exit_code = child.exitcode if child.exitcode is not None else 1
             start.advance(LEASE)
         use_runtime(Runtime(settings, store, start))

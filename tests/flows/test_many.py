@@ -29,7 +29,7 @@ async def test_two_sweeps_at_once_double_nothing(
         orders = Orders.of(runtime, journey, prefect_api)
         children = [start_sweep(orders) for _ in range(2)]
         for child in children:
-            await asyncio.to_thread(child.join, 120)
+            await asyncio.to_thread(child.join, 240)
         assert [child.exitcode for child in children] == [0, 0]
         solve_all(runtime.store, move(clock, sandbox, timedelta(minutes=20)))
         move(clock, sandbox, timedelta(hours=4))

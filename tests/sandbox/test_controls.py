@@ -115,7 +115,7 @@ def test_the_command_says_one_line_and_dies_with_its_starter() -> None:
     assert httpx.get(f"{url}/sandbox/health").json() == {"status": "ok", "seed": 7, "entries": 0}
 
     child.stdin.close()
-    assert child.wait(timeout=10) == 0
+    assert child.wait(timeout=60) == 0
     assert child.stdout.read() == b""
 
 
