@@ -55,7 +55,7 @@ def read_feedback(
         columns = _guessed(path, header, head)
     elif header:
         _check(path, columns, header)
-    return _feedback(chain(head, rows), columns, source or columns.source or path.stem, now, zone)
+    return _feedback(chain(head, rows), columns, source or columns.source or path.stem[:80], now, zone)
 
 
 def _feedback(

@@ -10,7 +10,7 @@ from amends.store import agenda, cases, inbox, ledger, surveys, timeline
 from amends.store.engine import Tx
 from amends.store.inbox import Route, Unrouted
 from tasks.chunks import chunk_task
-from tasks.receive import receive
+from tasks.receive import POLLED, receive
 from tasks.sweep import Sweep, timed
 
 
@@ -47,21 +47,26 @@ def _split_answers(
     tx: Tx, taken: Sequence[Unrouted]
 ) -> tuple[list[tuple[Unrouted, ledger.Proof]], list[Unrouted]]:
     """Tell the answers to our own surveys (joined by message or tracking id) from other ratings."""
-    polled = [feedback for feedback in taken if "msg_id" in feedback.raw]
+    ids = {feedback.id: _vendor_ids(feedback) for feedback in taken}
     proofs = ledger.find(
         tx,
-        provider_ids=[feedback.raw["msg_id"] for feedback in polled],
-        tracking_ids=[feedback.raw["tracking_id"] for feedback in polled],
+        provider_ids=[msg_id for msg_id, _ in ids.values()],
+        tracking_ids=[tracking_id for _, tracking_id in ids.values()],
     )
     answers, ratings = [], []
     for feedback in taken:
-        ids = (feedback.raw.get("msg_id"), feedback.raw.get("tracking_id"))
-        proof = next((proofs[id_] for id_ in ids if id_ in proofs), None)
+        proof = next((proofs[id_] for id_ in ids[feedback.id] if id_ in proofs), None)
         if proof is not None and proof.step in (Step.SURVEY, Step.REMIND):
             answers.append((feedback, proof))
         else:
             ratings.append(feedback)
     return answers, ratings
+
+
+def _vendor_ids(feedback: Unrouted) -> tuple[str, str]:
+    """Message and tracking id of a polled rating; empty for what did not come by poll."""
+    polled = feedback.raw.get(POLLED)
+    return (str(polled["msg_id"]), str(polled["tracking_id"])) if isinstance(polled, dict) else ("", "")
 
 
 def _record_answers(
@@ -86,7 +91,7 @@ def _record_answers(
             )
         )
         if proof.state in ledger.UNKNOWN_FATE:
-            ledger.prove(tx, proof.key, str(feedback.raw["msg_id"]), now, "proved by the customer's answer")
+            ledger.prove(tx, proof.key, _vendor_ids(feedback)[0], now, "proved by the customer's answer")
     lines = []
     for answer in surveys.answered(tx, noted):
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
+from amends.domain.intake import storable
 from amends.domain.journey.messages import CustomerMessage
 from amends.domain.journey.sources import FileSource, ZnsRatingSource
 from amends.domain.ratings import Scale
@@ -24,6 +25,8 @@ BATCH = 1_000
 POLL_OVERLAP = timedelta(hours=2)
 """A rating may appear in the vendor's list later than its own time says; windows overlap, the inbox dedupes."""
 FIRST_POLL = timedelta(days=7)
+POLLED = "zns_rating"
+"""Under this key a polled rating keeps the vendor's row; a file's own columns can never be taken for it."""
 
 
 async def receive(sweep: Sweep) -> None:
@@ -39,7 +42,8 @@ async def receive(sweep: Sweep) -> None:
 def _matching(pattern: str) -> list[Path]:
     """The files of a pattern, absolute or relative to the working directory, in a stable order."""
     path = Path(pattern)
-    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return sorted(file for file in found if file.is_file())
 
 
 async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
@@ -56,7 +60,10 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
 
 @chunk_task("detect: take in file")
 async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> None:
-    """The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has."""
+    """The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has.
+
+    A file that cannot be used, or not to its end, is itself an entry in quarantine; the rows before go through.
+    """
     batch: list[Feedback | Rejected] = []
     try:
         rows = read_feedback(
@@ -67,9 +74,13 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
             if len(batch) == BATCH:
                 take_in(sweep, batch)
                 batch = []
-        take_in(sweep, batch)
     except FileProblem as problem:
-        sweep.tally("detect").reasons[mask(str(problem))] += 1
+        told = mask(str(problem))
+        sweep.tally("detect").reasons[told] += 1
+        wrong = FieldProblem("file", told, "correct the file and drop it again")
+        mark = hashlib.sha256(f"{cursor}:{stamp}".encode()).hexdigest()
+        batch.append(Rejected(source.name, path.name, mark, (wrong,), {"file": path.name}))
+    take_in(sweep, batch)
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)
 
@@ -138,7 +149,7 @@ def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
             location=f"rating of message {answer.msg_id}",
             fingerprint=f"rating:{answer.msg_id}"[:64],
             problems=(FieldProblem(*wrong),),
-            raw={**asdict(answer), "submitted_at": answer.submitted_at.isoformat()},
+            raw=storable({**asdict(answer), "submitted_at": answer.submitted_at.isoformat()}),
         )
     return Feedback(
         source=source,
@@ -146,6 +157,6 @@ def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
         occurred_at=answer.submitted_at,
         scale=Scale(answer.option),
         rating=float(answer.rate),
-        text=answer.note,
-        raw={"msg_id": answer.msg_id, "tracking_id": answer.tracking_id, "feedbacks": list(answer.feedbacks)},
+        text=storable(answer.note),
+        raw=storable({POLLED: {**asdict(answer), "submitted_at": answer.submitted_at.isoformat()}}),
     )

@@ -37,7 +37,10 @@ def _after_asking(tx: Tx, job: Job, finish: Finish, now: datetime) -> None:
         case "sent" | "uncertain":
             # An uncertain survey may well have arrived: wait for the answer like for any other.
             surveys.asked(tx, case.id, cycle, now)
-            conclude_at = now + timedelta(hours=settings.answer_window_hours)
+            if (
+                case.survey is None or case.survey.answered_at is None
+            ):  # a dead sweep's survey may be answered already
+                conclude_at = now + timedelta(hours=settings.answer_window_hours)
             if settings.reminder_after_hours and finish.result == "sent":
                 remind_at = now + timedelta(hours=settings.reminder_after_hours)
                 agenda.plan(tx, [Item(case.id, case.journey, Step.REMIND, cycle, remind_at)])

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from amends.domain.columns import Columns
@@ -25,7 +26,9 @@ _RATING = re.compile(
 )
 # PostgreSQL stores neither NUL nor a lone surrogate, and both turn up in scraped JSON.
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_PLAIN_FIELDS = ("customer_ref", "customer_name", "zalo_uid", "order_ref", "branch", "product", "language")
+# As long as the store keeps them. An id must not be cut, or two would become one; a name may be.
+_LONGEST_ID = {"external_id": 200, "customer_ref": 200, "zalo_uid": 64, "order_ref": 100}
+_LONGEST_NAME = {"customer_name": 200, "branch": 200, "product": 500}
 _SHOWN = 60
 
 
@@ -65,7 +68,7 @@ def to_feedback(
             problems.append(FieldProblem(field, shown + told, fix))
             return None
 
-    external_id = read("external_id", _text)
+    ids = {field: read(field, partial(_id, longest=longest)) for field, longest in _LONGEST_ID.items()}
     rating = read("rating", lambda value: _rating(value, columns.scale))
     text = read("text", _text) or ""
     occurred_at = read(
@@ -73,7 +76,8 @@ def to_feedback(
     )
     phone = read("phone", lambda value: normalise_phone(_text(value)), dropped)
     email = read("email", lambda value: normalise_email(_text(value)), dropped)
-    plain = {field: read(field, _text) for field in _PLAIN_FIELDS}
+    names = {field: read(field, partial(_name, longest=longest)) for field, longest in _LONGEST_NAME.items()}
+    language = read("language", lambda value: _text(value).strip().lower()[:2])
 
     if cells.get("rating") is None and cells.get("text") is None:
         wrong.append(
@@ -88,20 +92,22 @@ def to_feedback(
         )
     if wrong:
         return Rejected(source, location, fingerprint(raw, occurrence), tuple(wrong), raw)
-    identity = external_id or fingerprint(raw, occurrence)
+    external_id = ids.pop("external_id") or fingerprint(raw, occurrence)
     if dropped:
         raw["_problems"] = [asdict(problem) for problem in dropped]
     return Feedback(
         source=source,
-        external_id=identity,
+        external_id=external_id,
         occurred_at=occurred_at or now.astimezone(UTC),
         scale=columns.scale,
         rating=rating,
         text=text,
         phone=phone,
         email=email,
+        language=language,
         raw=raw,
-        **plain,
+        **ids,
+        **names,
     )
 
 
@@ -140,6 +146,17 @@ def _text(value: Any) -> str:
             "a list or an object where one value belongs: name a value inside it, as in author.id"
         )
     return str(value)
+
+
+def _id(value: Any, longest: int) -> str:
+    text = _text(value)
+    if len(text) > longest:
+        raise ValueError(f"the id is longer than {longest} characters: map the column that holds a short id")
+    return text
+
+
+def _name(value: Any, longest: int) -> str:
+    return _text(value)[:longest]
 
 
 def _rating(value: Any, scale: Scale) -> float:

@@ -13,7 +13,7 @@ from amends.domain.feedback import Rejected
 from amends.domain.journey import ComplaintJourney
 from amends.store import incidents, reports, timeline
 from amends.store.engine import Store
-from amends.store.schema import cases, customers, feedbacks, vouchers
+from amends.store.schema import cases, customers, feedbacks, quarantine, vouchers
 from connectors.ports import RatingAnswer
 from flows.complaint import complaint
 from sandbox.process import Sandbox
@@ -32,11 +32,26 @@ async def test_a_file_nobody_can_read_is_reported_and_the_others_go_through(
 ) -> None:
     (runtime.settings.home / "inbox" / "a.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")
     (runtime.settings.home / "inbox" / "b.csv").write_bytes(b"")
+    (runtime.settings.home / "inbox" / "archive").mkdir()
     drop_reviews(runtime, "c", [review(1, phone=BEST_MARK)])
     report = await complaint(journey)
     assert report["detect"]["received"] == 1
     with runtime.store.read() as tx:
         assert reports.funnel(tx, journey.name, runtime.clock.now()).cases == 1
+        kept = tx.execute(sa.select(quarantine.c.location, quarantine.c.problems)).all()
+    assert sorted(row.location for row in kept) == ["a.csv", "b.csv"]
+    assert all(row.problems[0]["problem"] for row in kept)
+
+
+@ONE_DATABASE
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_file_cannot_pass_its_columns_off_as_an_answer_from_zalo(
+    runtime: Runtime, journey: ComplaintJourney
+) -> None:
+    drop_reviews(runtime, "a", [review(1, phone=BEST_MARK, msg_id="m1", zns_rating="x")])
+    await complaint(journey)
+    with runtime.store.read() as tx:
+        assert tx.execute(sa.select(feedbacks.c.verdict)).scalars().all() == ["case"]
 
 
 def test_a_rating_on_an_unknown_scale_or_outside_it_goes_to_quarantine() -> None:

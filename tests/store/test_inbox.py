@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
+from amends.domain.columns import COLUMN_FIELDS, Columns
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
+from amends.domain.intake import to_feedback
 from amends.store import inbox
 from amends.store.engine import Store
 from amends.store.inbox import Route
@@ -209,3 +211,32 @@ def test_two_ratings_of_one_person_are_never_judged_at_once(postgres: Store) -> 
             other.execute(sa.text("SET LOCAL lock_timeout = '50ms'"))
             with pytest.raises(OperationalError, match="lock timeout"):
                 inbox.take_unrouted(other, "complaint", 1)
+
+
+@pytest.mark.parametrize("length", [64, 65, 101, 201, 10_000])
+def test_whatever_the_gate_lets_through_the_store_can_hold(store: Store, length: int) -> None:
+    """PostgreSQL refuses a text that is too long for its column, and one such row would stop every sweep."""
+    fields = [field for field in COLUMN_FIELDS if field not in ("rating", "occurred_at", "phone", "email")]
+    columns = Columns.model_validate({"rating": "rating", **{field: field for field in fields}})
+    row: dict[str, object] = dict.fromkeys(fields, "x" * length) | {"rating": 1}
+    made = to_feedback(
+        row, columns, source="till", location="l", now=NINE, zone="Asia/Ho_Chi_Minh", occurrence=1
+    )
+    with store.begin() as tx:
+        if isinstance(made, Rejected):
+            assert inbox.reject(tx, "complaint", [made], NINE) == 1
+        else:
+            assert inbox.receive(tx, "complaint", [made], NINE) == 1
+    assert isinstance(made, Rejected) is (length > 64)
+
+
+def test_long_names_are_cut_and_languages_are_two_letters(store: Store) -> None:
+    columns = Columns(rating="rating", branch="branch", product="product", language="language")
+    row = {"rating": 1, "branch": "b" * 300, "product": "p" * 900, "language": "vi-VN"}
+    made = to_feedback(
+        row, columns, source="till", location="l", now=NINE, zone="Asia/Ho_Chi_Minh", occurrence=1
+    )
+    assert isinstance(made, Feedback)
+    assert (len(made.branch or ""), len(made.product or ""), made.language) == (200, 500, "vi")
+    with store.begin() as tx:
+        assert inbox.receive(tx, "complaint", [made], NINE) == 1

@@ -14,7 +14,7 @@ class ZnsTemplate(Part):
     """A template approved at Zalo and what to put into its parameters."""
 
     template_id: str = Field(
-        title="Template id", min_length=1, description="The approved template's id at Zalo."
+        title="Template id", min_length=1, max_length=40, description="The approved template's id at Zalo."
     )
     params: dict[str, str] = Field(
         title="Parameters",

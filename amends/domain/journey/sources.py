@@ -31,7 +31,7 @@ class ZnsRatingSource(Part):
     kind: Literal["zns_rating"] = Field(title="Kind", description="zns_rating: answers to a rating template.")
     name: Name = Field(title="Name", description="The source's name in reports.")
     template_id: str = Field(
-        title="Template id", min_length=1, description="The rating template's id at Zalo."
+        title="Template id", min_length=1, max_length=40, description="The rating template's id at Zalo."
     )
 
 
