@@ -5,7 +5,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Kind = Literal["zns", "zns_refused", "agent_notification"]
+Kind = Literal[
+    "zns",
+    "zns_refused",
+    "chat",
+    "chat_refused",
+    "agent_notification",
+    "webhook",
+    "webhook_lost",
+]
 Entry = dict[str, Any]
 
 

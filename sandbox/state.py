@@ -9,10 +9,14 @@ from zoneinfo import ZoneInfo
 
 from sandbox.book import Book
 from sandbox.clock import Clock, epoch_ms
+from sandbox.directory import Directory
+from sandbox.fault_script import FaultScript, Rule
 from sandbox.oauth import Tokens
+from sandbox.post import Endpoint
+from sandbox.templates import TEMPLATES, Template
+from sandbox.webhooks import Webhooks
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
-OA_ID = "sandbox-oa"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +27,29 @@ class Start:
     now: datetime | None = None
     night_rule: bool = True
     daily_quota: int = 1_000_000
+    faults: tuple[Rule, ...] = ()
+    webhooks: Endpoint | None = None
 
 
 @dataclass(slots=True)
 class Switches:
-    """What a test may turn while the sandbox runs. `template_status` overrides that of single templates."""
+    """What a test may turn while the sandbox runs. None is no limit; docs/sandbox.md says what each does.
+
+    `template_status` and `template_quality` override those of single templates. `balance` is VND and sinks with
+    every accepted message.
+    """
 
     night_rule: bool
     daily_quota: int
     refuse_sends_with: int | None = None
     template_status: dict[str, str] = field(default_factory=dict)
+    template_quality: dict[str, str] = field(default_factory=dict)
+    balance: int | None = None
+    oa_linked: bool = True
+    rating_methods: str = "both"
+    promotions_per_user_per_day: int | None = None
+    promotions_per_user_per_month: int | None = None
+    rate_limit_per_minute: int | None = None
 
 
 class RatingRow(NamedTuple):
@@ -60,12 +77,19 @@ class State:
     clock: Clock
     tokens: Tokens
     switches: Switches
-    book: Book = field(default_factory=Book)
+    book: Book
+    webhooks: Webhooks
+    directory: Directory
+    templates: dict[str, Template] = field(default_factory=lambda: dict(TEMPLATES))
     ratings: dict[str, list[RatingRow]] = field(default_factory=dict)
     rounds: dict[tuple[str, str], Round] = field(default_factory=dict)
     copies: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     attempts: Counter[str] = field(default_factory=Counter)
     used_quota: Counter[str] = field(default_factory=Counter)
+    promotions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    edits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    chat_calls: tuple[str, int] = ("", 0)
+    faults: FaultScript = field(default_factory=FaultScript)
 
     @property
     def seed(self) -> int:
@@ -73,10 +97,19 @@ class State:
 
     def quota_left(self, now: datetime) -> int:
         """Messages left today. The day is Vietnam's: Zalo does not document its hour of reset."""
-        return self.switches.daily_quota - self.used_quota[_day(now)]
+        return self.switches.daily_quota - self.used_quota[day_in_vietnam(now)]
 
     def use_quota(self, now: datetime) -> None:
-        self.used_quota[_day(now)] += 1
+        self.used_quota[day_in_vietnam(now)] += 1
+
+    def template_status(self, template: Template) -> str:
+        """The switched status, else the registered one."""
+        return self.switches.template_status.get(template.id, template.status)
+
+    def use_up_quota(self, now: datetime) -> None:
+        """Nothing is left until the next day in Vietnam."""
+        day = day_in_vietnam(now)
+        self.used_quota[day] = max(self.used_quota[day], self.switches.daily_quota)
 
     def add_rating(self, template_id: str, row: RatingRow) -> None:
         insort(self.ratings.setdefault(template_id, []), row)
@@ -90,12 +123,18 @@ class State:
 
 def fresh(start: Start) -> State:
     """A sandbox nobody has called yet."""
-    return State(
+    clock, book = Clock(start.now), Book()
+    state = State(
         start=start,
-        clock=Clock(start.now),
+        clock=clock,
         tokens=Tokens(start.seed),
         switches=Switches(start.night_rule, start.daily_quota),
+        book=book,
+        webhooks=Webhooks(clock, book, lambda name, now: state.faults.for_webhook(name, now), start.webhooks),
+        directory=Directory(start.seed),
+        faults=FaultScript(start.faults, start.seed),
     )
+    return state
 
 
 def is_night(now: datetime) -> bool:
@@ -109,7 +148,7 @@ def delivered_at(sent: datetime, msg_id: str) -> datetime:
     return sent + timedelta(seconds=1 + int(msg_id[:4], 16) % 20)
 
 
-def _day(now: datetime) -> str:
+def day_in_vietnam(now: datetime) -> str:
     return now.astimezone(VIETNAM).date().isoformat()
 
 

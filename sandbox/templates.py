@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from sandbox.errors import Refusal, refuse
 
+Kind = Literal["custom", "rating", "voucher"]
+Tag = Literal["TRANSACTION", "CUSTOMER_CARE", "PROMOTION"]
+Quality = Literal["HIGH", "MEDIUM", "LOW", "UNDEFINED"]
 Status = Literal["ENABLE", "PENDING_REVIEW", "REJECT", "DISABLE"]
 _DATE = re.compile(r"(?:([01]\d|2[0-3]):[0-5]\d:[0-5]\d )?(\d{2})/(\d{2})/(\d{4})")
 
@@ -25,6 +28,10 @@ class Param:
     max_length: int
     type: Literal["STRING", "DATE"] = "STRING"
 
+    def sample(self) -> str:
+        """A value that is accepted."""
+        return "31/12/2026" if self.type == "DATE" else f"<{self.name}>"[: self.max_length]
+
 
 @dataclass(frozen=True, slots=True)
 class Template:
@@ -32,12 +39,19 @@ class Template:
 
     id: str
     name: str
-    kind: Literal["custom", "rating", "voucher"]
-    tag: Literal["CUSTOMER_CARE", "PROMOTION"]
+    kind: Kind
+    tag: Tag
     params: tuple[Param, ...]
     price_vnd: int
     option: Literal["", "five_stars", "three_emotions"] = ""
     status: Status = "ENABLE"
+    by_uid: bool = True
+    """False for templates made before 2025-12-10, which go to phones only (-249)."""
+    created_ms: int = 1_767_200_400_000
+
+    def price(self, by_uid: bool) -> int:
+        """VND for one message; by user id it costs less."""
+        return self.price_vnd * 7 // 10 if by_uid else self.price_vnd
 
 
 _CASE = (Param("customer_name", 30), Param("case_code", 30), Param("brand", 30))
@@ -59,8 +73,11 @@ TEMPLATES: Mapping[str, Template] = {
         Template("330001", "Tặng voucher", "voucher", "PROMOTION", _VOUCHER, 300),
         Template("390001", "Chờ duyệt", "custom", "CUSTOMER_CARE", _CASE, 200, status="PENDING_REVIEW"),
         Template("390002", "Đã bị khoá", "custom", "CUSTOMER_CARE", _CASE, 200, status="DISABLE"),
+        Template("390249", "Mẫu cũ", "custom", "CUSTOMER_CARE", _CASE, 200, by_uid=False),
     )
 }
+SCALE_POINTS: Mapping[str, int] = {"five_stars": 5, "three_emotions": 3}
+"""The best mark of each rating scale; the worst is 1."""
 
 
 def check_params(template: Template, data: Mapping[str, Any]) -> Refusal | None:
@@ -87,7 +104,7 @@ def _is_date(text: str) -> bool:
     return True
 
 
-def info(template: Template, status: str) -> dict[str, Any]:
+def info(template: Template, status: str, quality: str) -> dict[str, Any]:
     """`data` of GET /template/info/v2. Numbers that Zalo writes as strings stay strings."""
     return {
         "templateId": template.id,
@@ -107,9 +124,9 @@ def info(template: Template, status: str) -> dict[str, Any]:
         "listButtons": [],
         "timeout": 7_200_000,
         "previewUrl": "",
-        "templateQuality": "HIGH",
+        "templateQuality": quality,
         "templateTag": template.tag,
         "price": str(template.price_vnd),
         "price_sdt": str(template.price_vnd),
-        "price_uid": str(template.price_vnd * 7 // 10),
+        "price_uid": str(template.price(by_uid=True)),
     }

@@ -1,14 +1,16 @@
 """Faults below HTTP: a server that hangs up, or never answers, after it has taken a message."""
 
 import asyncio
-from collections.abc import Callable
+import socket
+import struct
 from typing import cast
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_HANG_UP = "sandbox.hang_up"
+_TRANSPORT = "sandbox.transport"
+_NO_FAREWELL = struct.pack("ii", 1, 0)
 
 
 class SandboxProtocol(H11Protocol):
@@ -18,16 +20,25 @@ class SandboxProtocol(H11Protocol):
         super().connection_made(transport)
         app = self.app
 
-        async def with_hang_up(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[_HANG_UP] = transport.close
+        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[_TRANSPORT] = transport
             await app(scope, receive, send)
 
-        self.app = with_hang_up
+        self.app = with_transport
 
 
 async def hang_up(request: Request) -> None:
-    """Close the connection; whatever the route returns afterwards goes nowhere."""
-    cast(Callable[[], None], request.scope[_HANG_UP])()
+    """Close the connection in good order; whatever the route returns afterwards goes nowhere."""
+    _transport(request).close()
+    await until_client_leaves(request)
+
+
+async def reset(request: Request) -> None:
+    """Drop the connection: the client's system reports a reset, not an end."""
+    transport = _transport(request)
+    # Lingering for no time makes the system send RST where it would send FIN.
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_FAREWELL)
+    transport.abort()
     await until_client_leaves(request)
 
 
@@ -35,3 +46,7 @@ async def until_client_leaves(request: Request) -> None:
     """Wait, however long, until the connection is gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _transport(request: Request) -> asyncio.Transport:
+    return cast(asyncio.Transport, request.scope[_TRANSPORT])
