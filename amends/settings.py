@@ -10,17 +10,38 @@ from typing import Literal
 from pydantic import BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from amends.domain.journey.base import DEFAULT_ACCOUNT
+
 
 class ZaloSettings(BaseModel):
-    """One Zalo Official Account and the app that speaks for it (developers.zalo.me console)."""
+    """One Zalo Official Account (OA) and the app that speaks for it (developers.zalo.me console)."""
 
     app_id: str = Field("", description="App id of the Zalo developer console.")
     secret_key: SecretStr = Field(SecretStr(""), description="App secret; sent only to the OAuth host.")
+    oa_id: str = Field("", description="Id of the Official Account; webhooks of an app name it.")
+    webhook_secret: SecretStr = Field(
+        SecretStr(""), description="OA secret key of the console's webhook page; signs the webhooks."
+    )
     refresh_token: SecretStr = Field(
-        SecretStr(""), description="First refresh token, from the consent step. Later ones live in the store."
+        SecretStr(""), description="First refresh token; not needed after `amends zalo login`."
+    )
+    redirect_uri: str = Field(
+        "http://127.0.0.1:8901/zalo",
+        description="Where Zalo sends the browser after consent; as in the console.",
+    )
+    code_verifier: SecretStr = Field(
+        SecretStr(""),
+        description="PKCE verifier whose challenge is saved in the console; empty: a new one for each log-in.",
     )
     oauth_url: str = "https://oauth.zaloapp.com"
     business_url: str = "https://business.openapi.zalo.me"
+    openapi_url: str = "https://openapi.zalo.me"
+    hash_phones: bool = Field(
+        False, description="Send ZNS to the SHA-256 of the phone number, not the number."
+    )
+    prove_secret: bool = Field(
+        False, description="Send `appsecret_proof`, which an app's console may demand."
+    )
     timeout_seconds: float = Field(10, gt=0, le=60)
     requests_per_second: float = Field(50, gt=0, description="Client-side ceiling for sends, per process.")
 
@@ -40,6 +61,18 @@ class Settings(BaseSettings):
     zalo: ZaloSettings | None = Field(
         None, description="Unset: journeys that use ZNS are refused by `check`."
     )
+    zalo_accounts: dict[str, ZaloSettings] = Field(
+        default_factory=dict,
+        description="Further Official Accounts by the name that journeys use (zalo_account), as JSON.",
+    )
+    webhook_secrets: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Secret of each webhook source that journeys name, e.g. {'till': 'whsec_...'} (Standard Webhooks).",
+    )
+    encryption_keys: list[SecretStr] = Field(
+        default_factory=list,
+        description="Keys for secrets at rest, newest first (amends key). Unset: a key file in `home`.",
+    )
     contacts: dict[str, SecretStr] = Field(
         default_factory=dict,
         description="Apprise URL of each staff contact that journeys name, e.g. {'lan': 'mailto://...'}.",
@@ -57,6 +90,19 @@ class Settings(BaseSettings):
         ge=10,
         description="How long a sweep owns the cases it claimed; a dead sweep's are free after that.",
     )
+
+    def zalo_account(self, name: str) -> ZaloSettings | None:
+        """The Official Account that journeys call `name`; None when it is not set."""
+        return self.zalo if name == DEFAULT_ACCOUNT else self.zalo_accounts.get(name)
+
+    def all_zalo_accounts(self) -> dict[str, ZaloSettings]:
+        """Every Official Account that is set, by name, the default one first."""
+        default = {DEFAULT_ACCOUNT: self.zalo} if self.zalo is not None else {}
+        return {**default, **self.zalo_accounts}
+
+    def spool_file(self) -> Path:
+        """Where webhooks are kept between their 200 and the database."""
+        return self.home / "webhooks.spool"
 
     def database(self) -> str:
         """The SQLAlchemy URL in clear, for the engine only; never print it."""

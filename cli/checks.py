@@ -6,11 +6,13 @@ from pathlib import Path
 
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.aftercare import PooledCodes
-from amends.domain.journey.messages import CustomerMessage
-from amends.domain.journey.sources import FileSource, ZnsRatingSource
+from amends.domain.journey.base import DEFAULT_ACCOUNT
+from amends.domain.journey.sources import FileSource, WebhookSource, ZnsRatingSource
 from amends.settings import Settings
+from cli.template_uses import messages_of
 from connectors.apprise_contact import AppriseContact
 from connectors.inbox_file import InboxFile
+from desk.standard_webhooks import new_secret, read_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Finding:
     field: str
     problem: str
     fix: str
+    about_zalo: bool = False
+    """Zalo cannot even be asked."""
 
 
 def findings(journey: ComplaintJourney, settings: Settings) -> list[Finding]:
@@ -27,20 +31,11 @@ def findings(journey: ComplaintJourney, settings: Settings) -> list[Finding]:
     return [
         *_files(journey),
         *_zalo(journey, settings),
+        *_webhooks(journey, settings),
         *_mail(journey, settings),
         *_contacts(journey, settings),
         *_pool(journey),
     ]
-
-
-def _messages(journey: ComplaintJourney) -> dict[str, CustomerMessage]:
-    """The messages this journey sends, by field."""
-    sent = {"acknowledge": journey.acknowledge}
-    if journey.survey.enabled:
-        sent["survey.message"] = journey.survey.message
-    if journey.reward.enabled:
-        sent["reward.message"] = journey.reward.message
-    return sent
 
 
 def _files(journey: ComplaintJourney) -> Iterator[Finding]:
@@ -65,27 +60,47 @@ def _folder(pattern: str) -> Path:
 
 
 def _zalo(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
-    users = [field for field, message in _messages(journey).items() if message.zns]
-    users = users if "zns" in journey.channels else []
+    messages = messages_of(journey).items()
+    users = [field for field, message in messages if message.zns and "zns" in journey.channels]
+    users += [field for field, message in messages if message.zalo_chat and "zalo_chat" in journey.channels]
     users += [f"sources.{s.name}" for s in journey.sources if isinstance(s, ZnsRatingSource)]
     if not users:
         return
-    zalo = settings.zalo
+    account = settings.zalo_account(journey.zalo_account)
+    told = f"Zalo is not set up, and {', '.join(dict.fromkeys(users))} use it: these messages would wait"
+    if journey.zalo_account != DEFAULT_ACCOUNT:
+        if account is None:
+            fix = f'add "{journey.zalo_account}" to AMENDS_ZALO_ACCOUNTS, or correct zalo_account'
+            yield Finding("zalo_account", told, fix, about_zalo=True)
+        return
     needed = {
-        "AMENDS_ZALO__APP_ID": zalo and zalo.app_id,
-        "AMENDS_ZALO__SECRET_KEY": zalo and zalo.secret_key.get_secret_value(),
-        "AMENDS_ZALO__REFRESH_TOKEN": zalo and zalo.refresh_token.get_secret_value(),
+        "AMENDS_ZALO__APP_ID": account and account.app_id,
+        "AMENDS_ZALO__SECRET_KEY": account and account.secret_key.get_secret_value(),
     }
     if missing := [name for name, value in needed.items() if not value]:
-        yield Finding(
-            "channels",
-            f"Zalo is not set up, and {', '.join(users)} use it: these messages would wait",
-            f"set {', '.join(missing)} (to try without Zalo: amends sandbox)",
+        steps = f"set {', '.join(missing)}, then amends zalo login (to try without Zalo: amends sandbox)"
+        yield Finding("channels", told, steps, about_zalo=True)
+
+
+def _webhooks(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
+    for source in journey.sources:
+        if not isinstance(source, WebhookSource):
+            continue
+        where, fix = (
+            f"sources.{source.name}",
+            f'add "{source.name}" to AMENDS_WEBHOOK_SECRETS, e.g. {new_secret()}',
         )
+        if source.name not in settings.webhook_secrets:
+            yield Finding(where, "has no secret in the settings: its webhooks would be refused", fix)
+            continue
+        try:
+            read_secrets(source.name, settings.webhook_secrets[source.name])
+        except ValueError as error:
+            yield Finding(where, str(error), fix)
 
 
 def _mail(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
-    users = [field for field, message in _messages(journey).items() if message.email]
+    users = [field for field, message in messages_of(journey).items() if message.email]
     if "email" in journey.channels and users and settings.customer_mail_url is None:
         yield Finding(
             "channels",

@@ -19,7 +19,7 @@ from amends.store.engine import Store
 from cli.guard import warn
 from cli.show import print_json
 from connectors.files import FileProblem, read_feedback
-from tasks.receive import BATCH, store_batch
+from tasks.intake import BATCH, store_batch
 
 SHOWN_REASONS = 5
 

@@ -17,9 +17,11 @@ from cli.guard import Trouble
 
 
 def read_settings() -> Settings:
-    """The settings. Raises Trouble naming the variables that are wrong, never their values."""
+    """The settings; logs are set up by them. Raises Trouble naming the variables that are wrong, never their values."""
     try:
-        return Settings()
+        settings = Settings()
+        set_up_logs(settings.log)
+        return settings
     except ValidationError as error:
         told = "; ".join(f"{_variable(problem)}: {problem['msg']}" for problem in error.errors())
         raise Trouble(f"settings: {told}. Correct the environment or .env", 2) from None

@@ -9,13 +9,18 @@ JourneyFile = Annotated[Path, typer.Argument(metavar="JOURNEY.yaml", help="The j
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def check(journey: JourneyFile, as_json: AsJson = False) -> None:
+def check(
+    journey: JourneyFile,
+    as_json: AsJson = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask Zalo about the templates.")] = False,
+) -> None:
     """Is a journey ready to run here? If not, why, and the fix.
 
-    Exit code 0: ready. 1: something would not work. 2: the file cannot be used. Asks no vendor anything.
+    Looks at the file, the settings, and what Zalo says of its templates: approval, tag, and parameters with names,
+    types and lengths. Messages nobody. Exit code 0: ready. 1: something would not work. 2: the file cannot be used.
     """
     from amends.domain.journey import JourneyProblem, load_journey
-    from cli.checks import findings
+    from cli.checks import Finding, findings
     from cli.guard import scrub
     from cli.installation import read_settings
     from cli.readiness import show, unusable
@@ -27,8 +32,18 @@ def check(journey: JourneyFile, as_json: AsJson = False) -> None:
             raise
         unusable(journey, [scrub(text) for text in problem.problems])
         raise typer.Exit(2) from None
-    found = findings(loaded, read_settings())
-    show(journey, loaded, found, as_json=as_json)
+    settings = read_settings()
+    found, asked = findings(loaded, settings), []
+    if not offline and not any(finding.about_zalo for finding in found):
+        from cli.installation import opened_store
+
+        with opened_store(settings) as store:
+            from cli.examining import examine_templates
+
+            asked = examine_templates(loaded, settings, store)
+    found += [Finding(one.what, one.told, one.fix) for one in asked if one.state == "problem"]
+    notes = [Finding(one.what, one.told, one.fix) for one in asked if one.state == "warning"]
+    show(journey, loaded, found, notes, as_json=as_json)
     raise typer.Exit(1 if found else 0)
 
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import time, timedelta
+from pathlib import Path
 from types import FrameType
 
 import typer
@@ -15,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from amends.domain.journey import ComplaintJourney, version_of
 from amends.settings import Settings
 from cli.guard import Trouble, warn
+from deployments.desk_process import running_desk
 from deployments.server import prefect_server
 from deployments.serving import announced, answers, deployments_of, running_server, serve_until_stopped
 
@@ -23,11 +25,13 @@ def serve_journeys(
     journeys: Sequence[ComplaintJourney],
     settings: Settings,
     *,
+    files: Sequence[Path],
     every: int,
     daily_at: time,
     port: int,
     host: str,
     server: bool,
+    desk_port: int,
 ) -> None:
     """Serve until stopped; `every` in minutes, `daily_at` in each brand's zone. Raises Trouble, ServerProblem."""
     names = [journey.name for journey in journeys]
@@ -40,10 +44,27 @@ def serve_journeys(
         with _api(settings, port, host, server) as url, temporary_settings({PREFECT_API_URL: url}):
             deployments = [d for j in journeys for d in deployments_of(j, timedelta(minutes=every), daily_at)]
             _tell(journeys, url, every, daily_at)
-            asyncio.run(serve_until_stopped(deployments))
+            with _desk(settings, files, host, desk_port, url):
+                asyncio.run(serve_until_stopped(deployments))
     except KeyboardInterrupt:
         pass
     warn("stopped; `amends serve` resumes the schedules")
+
+
+@contextmanager
+def _desk(settings: Settings, files: Sequence[Path], host: str, port: int, url: str) -> Iterator[None]:
+    """The desk, when anything can come in by it."""
+    secrets = [zalo.webhook_secret.get_secret_value() for zalo in settings.all_zalo_accounts().values()]
+    if port == 0 or not (any(secrets) or settings.webhook_secrets):
+        if port:
+            typer.echo(
+                "Webhooks are off: set AMENDS_ZALO__WEBHOOK_SECRET or AMENDS_WEBHOOK_SECRETS to take them."
+            )
+        yield
+        return
+    _check_free(host, port)
+    with running_desk(files, host=host, port=port, api_url=url, tell=warn):
+        yield
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -5,12 +5,15 @@ from typing import Annotated
 import typer
 
 from cli.cases import case, status
-from cli.desk import desk
+from cli.desk import desk as ticket
+from cli.doctor import doctor
 from cli.guard import GuardedGroup
 from cli.intake import import_
 from cli.journeys import check, run
 from cli.play import demo
 from cli.servers import sandbox, serve
+from cli.webhooks import desk
+from cli.zalo import key, zalo
 
 ABOUT = """Amends turns bad ratings into kept customers: a low rating becomes a case, the case an apology and a
 ticket with a deadline, the solved ticket a survey, and the survey a voucher. Prefect runs it.
@@ -42,13 +45,17 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(check)
+app.command()(doctor)
 app.command()(run)
 app.command("import")(import_)
 app.command()(serve)
+app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
-app.add_typer(desk, name="ticket")
+app.command()(key)
+app.add_typer(zalo, name="zalo")
+app.add_typer(ticket, name="ticket")
 
 
 def _print_version(wanted: bool) -> None:

@@ -4,19 +4,31 @@ import json
 import signal
 import socket
 import threading
+from pathlib import Path
 
 import typer
 
 from cli.guard import Trouble, warn
-from sandbox.oauth import APP_ID, APP_SECRET, FIRST_REFRESH_TOKEN
+from sandbox.fault_script import ScriptProblem, read_file
+from sandbox.oauth import APP_ID, APP_SECRET, FIRST_REFRESH_TOKEN, OA_ID, OA_SECRET
 from sandbox.process import running_sandbox
 
 CONTACTS = ("lan", "minh", "thao", "shift_lead", "care_manager")
 """The contacts of the shipped journey."""
 
 
-def keep_sandbox(port: int, seed: int) -> None:
-    """Run it until Ctrl-C, SIGTERM or SIGHUP. Raises Trouble for a port in use."""
+def keep_sandbox(port: int, seed: int, faults: Path | None = None, webhooks: str | None = None) -> None:
+    """Run it until Ctrl-C, SIGTERM or SIGHUP; its webhooks go to the URL `webhooks`, or nowhere.
+
+    Raises Trouble for a port in use, a bad script of faults or an address that is none.
+    """
+    if webhooks is not None and not webhooks.startswith(("http://", "https://")):
+        raise Trouble(f"--webhooks: {webhooks!r} does not begin with http:// or https://", 2)
+    if faults is not None:
+        try:
+            read_file(faults)
+        except ScriptProblem as problem:
+            raise Trouble(f"{faults}: {problem}", 2) from None
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
@@ -24,7 +36,7 @@ def keep_sandbox(port: int, seed: int) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda _number, _frame: stopped.set())
-    with running_sandbox(seed, port=port) as sandbox:
+    with running_sandbox(seed, port=port, faults=faults, webhooks=webhooks) as sandbox:
         warn("The sandbox runs until Ctrl-C. Put these lines into .env, or export them:")
         for line in settings_lines(sandbox.url):
             typer.echo(line)
@@ -45,4 +57,7 @@ def settings_lines(url: str) -> list[str]:
         f"AMENDS_ZALO__OAUTH_URL={url}",
         f"AMENDS_ZALO__BUSINESS_URL={url}",
         f"AMENDS_CONTACTS='{json.dumps(contacts)}'",
+        f"AMENDS_ZALO__OPENAPI_URL={url}",
+        f"AMENDS_ZALO__OA_ID={OA_ID}",
+        f"AMENDS_ZALO__WEBHOOK_SECRET={OA_SECRET}",
     ]

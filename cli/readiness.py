@@ -1,7 +1,6 @@
 """How `amends check` answers."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -11,11 +10,18 @@ from cli.checks import Finding
 from cli.show import print_json
 
 
-def show(file: Path, journey: ComplaintJourney, found: Sequence[Finding], *, as_json: bool) -> None:
-    """The journey's name and version, then what would not work."""
+def show(
+    file: Path,
+    journey: ComplaintJourney,
+    found: Sequence[Finding],
+    notes: Sequence[Finding],
+    *,
+    as_json: bool,
+) -> None:
+    """The journey's name and version, then what would not work, then what is worth a look."""
     version = version_of(journey)
     if as_json:
-        listed = [asdict(finding) for finding in found]
+        listed, noted = ([_told(one) for one in ones] for ones in (found, notes))
         print_json(
             {
                 "file": str(file),
@@ -23,6 +29,7 @@ def show(file: Path, journey: ComplaintJourney, found: Sequence[Finding], *, as_
                 "version": version,
                 "ok": not found,
                 "findings": listed,
+                "notes": noted,
             }
         )
         return
@@ -33,8 +40,14 @@ def show(file: Path, journey: ComplaintJourney, found: Sequence[Finding], *, as_
         typer.echo("It is paused: ratings are taken in, nothing is sent.")
     for finding in found:
         typer.echo(f"- {finding.field}: {finding.problem}.\n  Fix: {finding.fix}.")
+    for note in notes:
+        typer.echo(f"- note, {note.field}: {note.problem}.\n  Fix: {note.fix}.")
     if not found:
         typer.echo(f"Ready. Next: amends run {file}")
+
+
+def _told(finding: Finding) -> dict[str, str]:
+    return {"field": finding.field, "problem": finding.problem, "fix": finding.fix}
 
 
 def unusable(file: Path, problems: Sequence[str]) -> None:

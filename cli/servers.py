@@ -24,17 +24,22 @@ def serve(
         bool,
         typer.Option("--server/--no-server", help="Start Prefect's server, unless PREFECT_API_URL is set."),
     ] = True,
+    desk_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the webhooks (amends desk); 0: no desk.")
+    ] = 4280,
 ) -> None:
-    """Prefect's server and the schedules.
+    """Prefect's server, the schedules, and the desk that takes webhooks in.
 
-    Serves journeys until Ctrl-C: each is swept every few minutes, and once a day reading ratings back.
+    Serves journeys until Ctrl-C: each is swept every few minutes, and once a day reading ratings back. The desk runs
+    when a secret for webhooks is set: AMENDS_ZALO__WEBHOOK_SECRET, or one of AMENDS_WEBHOOK_SECRETS.
     """
     from amends.domain.journey import load_journey
     from cli.installation import opened_store, prepare_prefect, read_settings
     from cli.shipped import all_journeys
 
     at = _time_of_day(daily_at)
-    loaded = [load_journey(file) for file in journeys or all_journeys()]
+    files = journeys or all_journeys()
+    loaded = [load_journey(file) for file in files]
     settings = read_settings()
     with opened_store(settings):
         pass  # a database that is away or of no use is told here, not by every run
@@ -42,7 +47,17 @@ def serve(
 
     from cli.keeping import serve_journeys
 
-    serve_journeys(loaded, settings, every=every, daily_at=at, port=port, host=host, server=server)
+    serve_journeys(
+        loaded,
+        settings,
+        files=files,
+        every=every,
+        daily_at=at,
+        port=port,
+        host=host,
+        server=server,
+        desk_port=desk_port,
+    )
 
 
 def _time_of_day(text: str) -> time:
@@ -57,6 +72,12 @@ def _time_of_day(text: str) -> time:
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 8900,
     seed: Annotated[int, typer.Option(help="The same seed makes the same people.")] = 7,
+    faults: Annotated[
+        Path | None, typer.Option(help="When and how it misbehaves: a script, YAML or JSON (docs/faults.md).")
+    ] = None,
+    webhooks: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where its signed webhooks go; none: nowhere.")
+    ] = None,
 ) -> None:
     """A made-up Zalo on this machine.
 
@@ -65,4 +86,4 @@ def sandbox(
     """
     from cli.pretending import keep_sandbox
 
-    keep_sandbox(port, seed)
+    keep_sandbox(port, seed, faults, webhooks)

@@ -38,6 +38,20 @@ class AppriseContact:
     def __repr__(self) -> str:
         return f"AppriseContact({urlsplit(self._url).scheme}://***)"
 
+    @property
+    def service(self) -> str:
+        """The services' own names, such as Slack."""
+        return ", ".join(sorted({str(plugin.service_name) for plugin in self._idle[0]})) if self._idle else ""
+
+    def hosts(self) -> list[tuple[str, int]]:
+        """Host and port of the plugins that name one; those of a fixed service such as Slack name none."""
+        found = []
+        for plugin in self._idle[0] if self._idle else ():
+            host, secure = getattr(plugin, "host", None), bool(getattr(plugin, "secure", False))
+            if host:
+                found.append((str(host), int(getattr(plugin, "port", None) or (443 if secure else 80))))
+        return found
+
     def turn(self, now: float) -> float:
         """Seconds to wait from `now` (the loop's time) for the next turn; it is taken unless too far off."""
         at = max(now, self._next_turn)

@@ -37,8 +37,14 @@ _NEVER_LEFT = (
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.LocalProtocolError,
+)
+_BAD_SETTINGS = Outcome(
+    OutcomeClass.NEEDS_HUMAN,
+    code="settings",
+    detail="no request can be made of these settings: check the vendor's address, and the token for odd characters",
+)
+_BAD_TEXT = Outcome(
+    OutcomeClass.PAYLOAD_REFUSED, code="text", detail="the text holds characters that UTF-8 cannot carry"
 )
 
 
@@ -70,6 +76,14 @@ class _UnknownFateError(Exception):
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(code)
         self.code, self.detail = code, detail
+
+
+class _UnusableError(Exception):
+    """No request could be made of the settings (no URL, a token no header can carry) or of the text."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.code)
+        self.outcome = outcome
 
 
 @cache
@@ -161,6 +175,8 @@ class HttpApi:
             return self._later(trouble)
         except _UnknownFateError as doubt:
             return Outcome(OutcomeClass.UNCERTAIN, code=doubt.code, detail=doubt.detail)
+        except _UnusableError as mistake:
+            return mistake.outcome
         if response.is_success or response.status_code == 401:
             return response
         return refused(response.status_code)
@@ -185,6 +201,9 @@ class HttpApi:
             raise VendorUnavailable(
                 self.vendor, operation, trouble.code, trouble.detail, retry_after_s=trouble.retry_after_s
             ) from None
+        except _UnusableError as mistake:
+            wrong = mistake.outcome
+            raise NeedsHuman(self.vendor, operation, wrong.code or "", wrong.detail) from None
         if response.is_success or response.status_code == 401:
             return response
         final = refused(response.status_code)
@@ -209,9 +228,15 @@ class HttpApi:
             async with asyncio.timeout(2 * self.limits.timeout_s):
                 response = await self._client.request(method, url, **parts)
         # `from None` throughout: an httpx exception holds the request and with it the token.
+        except UnicodeEncodeError as error:
+            # Bodies are UTF-8, headers and host names are not.
+            raise _UnusableError(_BAD_TEXT if error.encoding == "utf-8" else _BAD_SETTINGS) from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+            raise _UnusableError(_BAD_SETTINGS) from None
         except _NEVER_LEFT as error:
             raise _NotTakenError(type(error).__name__, "no connection") from None
-        except (httpx.RequestError, TimeoutError) as error:
+        # UnicodeError: httpx reads a redirect's address although it does not follow it.
+        except (httpx.RequestError, TimeoutError, UnicodeError) as error:
             detail = f"no answer within {self.limits.timeout_s:g} s or a broken connection"
             if repeatable:
                 raise _NotTakenError(type(error).__name__, detail) from None
@@ -230,6 +255,25 @@ class HttpApi:
             detail=trouble.detail,
             retry_at=None if wait is None else self.clock() + timedelta(seconds=wait),
         )
+
+
+class HttpConnector:
+    """Base of a connector that is one `HttpApi` and nothing else to open: the two open and close together."""
+
+    def __init__(self, api: HttpApi) -> None:
+        self._api = api
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._api.vendor!r})"
+
+    async def __aenter__(self) -> Self:
+        await self._api.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._api.__aexit__(kind, error, trace)
 
 
 def _passes_soon(error: BaseException) -> bool:

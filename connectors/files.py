@@ -13,7 +13,7 @@ from typing import Any
 from amends.domain.columns import EXAMPLE, Columns
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.intake import fingerprint, storable, to_feedback
-from amends.domain.shapes import guess_columns, has_column
+from amends.domain.shapes import guess_columns, has_column, header_of
 from connectors.csv_rows import read_delimited
 from connectors.file_kinds import BadRow, FileProblem, Kind, file_kind
 from connectors.json_rows import read_json, read_json_lines
@@ -48,7 +48,7 @@ def read_feedback(
     """
     rows = read_rows(path)
     head = list(islice(rows, _LOOK_AHEAD))
-    header = _header(row for _, row in head)
+    header = header_of([row for _, row in head if not isinstance(row, BadRow)])
     if not head:
         return iter(())
     if columns is None:
@@ -135,22 +135,3 @@ def _check(path: Path, columns: Columns, header: Sequence[str]) -> None:
             f"it has no column {', '.join(missing)}; its columns are {', '.join(header)}",
             f"correct the mapping, as in --columns {EXAMPLE}",
         )
-
-
-def _header(rows: Iterator[Mapping[str, Any] | BadRow]) -> list[str]:
-    """The names of all values in the rows, in order of appearance, as `guess_columns` describes them."""
-    names: dict[str, None] = {}
-    for row in rows:
-        if not isinstance(row, BadRow):
-            names.update(dict.fromkeys(_paths(row, "")))
-    return list(names)
-
-
-def _paths(row: Mapping[str, Any], before: str) -> Iterator[str]:
-    for key, value in row.items():
-        if isinstance(value, dict) and value:
-            yield from _paths(value, f"{before}{key}.")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            yield from _paths(value[0], f"{before}{key}[].")
-        else:
-            yield f"{before}{key}"

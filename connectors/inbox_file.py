@@ -31,6 +31,13 @@ class InboxFile:
             return None
         return cls(Path(unquote(parts.netloc + parts.path)))
 
+    def writable(self) -> bool:
+        """Whether a line could be appended, as far as rights and folders tell; writes nothing."""
+        if self.path.exists():
+            return os.access(self.path, os.W_OK)
+        there = next((folder for folder in self.path.absolute().parents if folder.exists()), None)
+        return there is not None and there.is_dir() and os.access(there, os.W_OK)
+
     def append(self, message: Message, now: datetime) -> Outcome:
         """Blocking; the line is on the disk when this returns `ACCEPTED`."""
         line = json.dumps(

@@ -10,10 +10,12 @@ from typing import Self
 
 from pydantic import SecretStr
 
+from amends.domain.contacts import normalise_email
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
-from connectors.mail_server import MailServer, deliver, mail_server
+from connectors.examination import Finding
+from connectors.mail_server import TIMEOUT_S, MailServer, deliver, examine, mail_server
 from connectors.ports import Message, Recipient
 
 VENDOR = "email"
@@ -33,9 +35,10 @@ class CustomerMail:
 
     name = "email"
 
-    def __init__(self, url: SecretStr, clock: Clock) -> None:
+    def __init__(self, url: SecretStr, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
         self._url = url
         self._clock = clock
+        self._timeout_s = timeout_s
         self._server: MailServer | None = None
         self._threads: ThreadPoolExecutor | None = None
 
@@ -46,7 +49,7 @@ class CustomerMail:
         keep_secrets_out_of_logs()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="mail")
         self._server = await asyncio.get_running_loop().run_in_executor(
-            self._threads, mail_server, self._url.get_secret_value()
+            self._threads, mail_server, self._url.get_secret_value(), self._timeout_s
         )
         return self
 
@@ -72,8 +75,7 @@ class CustomerMail:
         address = message.recipient.email
         if not address:
             return Outcome(OutcomeClass.UNREACHABLE, code="no_email", detail="no email address")
-        # A line break would be a second SMTP command; beyond ASCII the server would need SMTPUTF8.
-        if not address.isascii() or not address.isprintable() or " " in address or "@" not in address:
+        if not _is_address(address):
             return Outcome(
                 OutcomeClass.UNREACHABLE, code="bad_email", detail="not an address that SMTP can carry"
             )
@@ -85,10 +87,23 @@ class CustomerMail:
                 code="bad_url",
                 detail="AMENDS_CUSTOMER_MAIL_URL is not a mail URL: write mailtos://user:password@host?from=...",
             )
-        mail = self._compose(self._server, message, address)
+        try:
+            mail = self._compose(self._server, message, address)
+        except UnicodeError:
+            detail = "the text holds characters that UTF-8 cannot carry"
+            return Outcome(OutcomeClass.PAYLOAD_REFUSED, code="text", detail=detail)
         return await asyncio.get_running_loop().run_in_executor(
             self._threads, deliver, self._server, mail, address
         )
+
+    async def examine(self) -> Finding:
+        """Whether the mail server is there and takes our login; sends nothing."""
+        if self._threads is None:
+            raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
+        if self._server is None:
+            fix = "write it as mailtos://user:password@host?from=care@example.com"
+            return Finding("mail server", "problem", "AMENDS_CUSTOMER_MAIL_URL is not a mail URL", fix)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, examine, self._server)
 
     def _compose(self, server: MailServer, message: Message, address: str) -> EmailMessage:
         mail = EmailMessage(policy=_POLICY)
@@ -104,3 +119,12 @@ class CustomerMail:
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.body)
         return mail
+
+
+def _is_address(text: str) -> bool:
+    """One plain address: a line break would be a second SMTP command, a comma a second reader."""
+    try:
+        # Beyond ASCII the server would need SMTPUTF8.
+        return text.isascii() and normalise_email(text) == text.lower()
+    except ValueError:
+        return False

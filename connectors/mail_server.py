@@ -14,8 +14,10 @@ from email.utils import formataddr
 from typing import Any
 
 from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.examination import Finding
 
-_TIMEOUT_S = 15.0
+TIMEOUT_S = 15.0
+"""For each reply of the server; a mail may be checked by filters before it is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class MailServer:
     password: str | None = field(default=None, repr=False)
     reply_to: tuple[str, ...] = ()
     verify_certificate: bool = True
+    timeout_s: float = TIMEOUT_S
 
     @property
     def from_header(self) -> str:
@@ -41,7 +44,7 @@ class MailServer:
         return self.sender.rpartition("@")[2]
 
 
-def mail_server(url: str) -> MailServer | None:
+def mail_server(url: str, timeout_s: float = TIMEOUT_S) -> MailServer | None:
     """Read an Apprise mail URL (`mailtos://user:password@host?from=...&name=...`); None when it is not one.
 
     Recipients in the URL (`to`, `cc`, `bcc`) are ignored: every mail goes to one customer.
@@ -63,6 +66,7 @@ def mail_server(url: str) -> MailServer | None:
         password=plugin.password,
         reply_to=tuple(sorted(plugin.reply_to)),
         verify_certificate=plugin.verify_certificate,
+        timeout_s=timeout_s,
     )
 
 
@@ -78,12 +82,7 @@ def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
     try:
         smtp = _connect(server)
         stage = "login"
-        smtp.ehlo_or_helo_if_needed()
-        if server.user and server.password:
-            if not (server.user + server.password).isascii():
-                # smtplib would raise an error that quotes them.
-                raise smtplib.SMTPNotSupportedError("smtplib logs in with ASCII only")
-            smtp.login(server.user, server.password)
+        _log_in(smtp, server)
         stage = "mail"
         _expect(smtp.mail(server.sender))
         stage = "rcpt"
@@ -93,7 +92,11 @@ def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
     except _Reply as reply:
         return _judge(stage, reply.code)
     except smtplib.SMTPResponseException as error:
-        return _judge(stage, error.smtp_code)
+        # smtplib's own "line too long" comes as a bare 500; the server's replies come as subclasses.
+        return _judge(stage, error.smtp_code if type(error) is not smtplib.SMTPResponseException else -1)
+    except UnicodeError:
+        # No `from`, no text: it would quote the address. Before RCPT everything we send is from the settings.
+        return _judge(stage, _NOT_ASCII)
     except OSError as error:
         if stage in ("connect", "login") and _disagrees(error):
             detail = "the mail server does not offer the encryption or login of AMENDS_CUSTOMER_MAIL_URL"
@@ -110,6 +113,37 @@ def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
         if smtp is not None:
             _leave(smtp)
     return Outcome(OutcomeClass.ACCEPTED, provider_id=str(mail["Message-ID"]), code="250")
+
+
+def examine(server: MailServer) -> Finding:
+    """Connect, log in and leave again, without any mail; blocking."""
+    what = f"mail server {server.host}:{server.port}"
+    smtp: smtplib.SMTP | None = None
+    try:
+        smtp = _connect(server)
+        _log_in(smtp, server)
+    except smtplib.SMTPResponseException as error:
+        fix = "correct user and password in AMENDS_CUSTOMER_MAIL_URL"
+        return Finding(what, "problem", f"it refuses our login (reply {error.smtp_code})", fix)
+    except OSError as error:
+        disagrees = _disagrees(error)
+        told = "it does not offer the encryption or login we want" if disagrees else "it does not answer"
+        fix = "correct AMENDS_CUSTOMER_MAIL_URL, or see that the server is up and reachable from here"
+        return Finding(what, "problem", f"{told} ({type(error).__name__})", fix)
+    finally:
+        if smtp is not None:
+            _leave(smtp)
+    login = "and takes our login" if server.user else "without a login"
+    return Finding(what, "ok", f"it answers, {login}; mails come from {server.domain}")
+
+
+def _log_in(smtp: smtplib.SMTP, server: MailServer) -> None:
+    smtp.ehlo_or_helo_if_needed()
+    if server.user and server.password:
+        if not (server.user + server.password).isascii():
+            # smtplib would raise an error that quotes them.
+            raise smtplib.SMTPNotSupportedError("smtplib logs in with ASCII only")
+        smtp.login(server.user, server.password)
 
 
 class _Reply(Exception):
@@ -135,8 +169,8 @@ def _connect(server: MailServer) -> smtplib.SMTP:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if server.mode == "ssl":
-        return smtplib.SMTP_SSL(server.host, server.port, timeout=_TIMEOUT_S, context=context)
-    smtp = smtplib.SMTP(server.host, server.port, timeout=_TIMEOUT_S)
+        return smtplib.SMTP_SSL(server.host, server.port, timeout=server.timeout_s, context=context)
+    smtp = smtplib.SMTP(server.host, server.port, timeout=server.timeout_s)
     if server.mode == "starttls":
         try:
             smtp.starttls(context=context)
@@ -157,6 +191,8 @@ _ABOUT = {
     "rcpt": (OutcomeClass.UNREACHABLE, "the mail server refuses this recipient"),
     "data": (OutcomeClass.PAYLOAD_REFUSED, "the mail server refuses this mail"),
 }
+_NOT_ASCII = 553
+"""SMTP's own reply to an address that it cannot carry."""
 _ABOUT_US = (
     OutcomeClass.NEEDS_HUMAN,
     "the mail server refuses our login or sender: check AMENDS_CUSTOMER_MAIL_URL",
@@ -165,10 +201,10 @@ _ABOUT_US = (
 
 def _judge(stage: str, code: int) -> Outcome:
     # The server's own words are left out: they like to quote the customer's address.
-    if code < 0:
-        # smtplib's sign of a connection that broke before a reply; nothing is handed in before DATA ends.
+    if not 400 <= code < 600:
+        # -1 is smtplib's sign of no readable reply. Nothing is handed in before DATA ends.
         cls = OutcomeClass.UNCERTAIN if stage == "data" else OutcomeClass.RETRY_LATER
-        return Outcome(cls, code="no_reply", detail=f"the connection broke at {stage}")
+        return Outcome(cls, code="no_reply", detail=f"no readable reply of the mail server at {stage}")
     if code < 500:
         return Outcome(
             OutcomeClass.RETRY_LATER, code=str(code), detail=f"the mail server is not ready at {stage}"

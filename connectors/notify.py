@@ -5,7 +5,7 @@ Apprise answers only yes or no, so it cannot say whether a failed notification l
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import TracebackType
@@ -17,11 +17,13 @@ from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.apprise_contact import LONGEST_QUEUE_S, AppriseContact
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
+from connectors.examination import Finding
 from connectors.inbox_file import InboxFile
 from connectors.ports import Message, Recipient
 
 VENDOR = "notify"
 _THREADS = 8
+_EXAMINE_S = 5.0
 
 
 class AppriseNotifier:
@@ -87,6 +89,48 @@ class AppriseNotifier:
                 self._threads, contact.append, message, self._clock()
             )
         return await self._through_apprise(contact, message)
+
+    async def examine(self, names: Iterable[str]) -> list[Finding]:
+        """Whether each of these contacts has a usable address, and whether its host answers; notifies nobody."""
+        return [await self._examine(name) for name in names]
+
+    async def _examine(self, name: str) -> Finding:
+        what = f"staff contact {name}"
+        if name not in self._urls:
+            return Finding(
+                what, "problem", "has no address", f'add "{name}" to AMENDS_CONTACTS (any Apprise URL)'
+            )
+        contact = await self._contact(name)
+        if contact is None:
+            fix = f'correct "{name}" in AMENDS_CONTACTS (any Apprise URL)'
+            return Finding(what, "problem", "has an address that Apprise does not understand", fix)
+        if isinstance(contact, InboxFile):
+            if contact.writable():
+                return Finding(what, "ok", "is a file that can be written")
+            return Finding(
+                what,
+                "problem",
+                "is a file that cannot be written",
+                "make its folder, with the rights to write",
+            )
+        for host, port in contact.hosts():
+            try:
+                async with asyncio.timeout(_EXAMINE_S):
+                    _, writer = await asyncio.open_connection(host, port)
+                writer.close()
+            except (OSError, TimeoutError):
+                fix = f'see that {host} is up, or correct "{name}" in AMENDS_CONTACTS'
+                return Finding(what, "problem", f"{host}:{port} does not answer", fix)
+            return Finding(
+                what,
+                "ok",
+                f"{host}:{port} answers ({contact.service}); whether it takes our messages only one would tell",
+            )
+        return Finding(
+            what,
+            "ok",
+            f"is understood ({contact.service}); whether it takes our messages only one would tell",
+        )
 
     async def _through_apprise(self, contact: AppriseContact, message: Message) -> Outcome:
         loop = self._in_thread()

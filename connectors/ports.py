@@ -10,10 +10,14 @@ from amends.domain.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Where one person can be reached. `phone` is E.164 without plus. Never log it."""
+    """Where one person can be reached. `phone` is E.164 without plus. Never log it.
+
+    `zalo_uid` is the person's id at the one Official Account that the message goes through.
+    """
 
     phone: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
+    zalo_uid: str | None = field(default=None, repr=False)
     contact: str | None = None
     """The name of a staff contact in the settings (agents and escalation ladder)."""
 
@@ -83,6 +87,10 @@ class Tokens:
     expires_at: datetime
 
 
+class VaultProblem(Exception):
+    """The vault cannot open what it holds; the message says what a person has to do, and shows no secret."""
+
+
 class TokenVault(Protocol):
     """Keeps an account's tokens for all processes. Synchronous: connectors call it in a worker thread.
 
@@ -90,7 +98,9 @@ class TokenVault(Protocol):
     does not block the others for ever.
     """
 
-    def load(self, account: str) -> Tokens | None: ...
+    def load(self, account: str) -> Tokens | None:
+        """The stored pair. Raises `VaultProblem` when it cannot be opened."""
+        ...
 
     def save(self, account: str, tokens: Tokens) -> None:
         """Store the pair in place of the old one; committed when this returns."""

@@ -1,11 +1,11 @@
 """Reading Zalo's answers: pure functions from a JSON body to our words.
 
 Numbers and times come as strings or as numbers, in either case: both are read. Times are epoch
-milliseconds. Sources: developers.zalo.me ZBS Template Message pages, and public clients for what the
-pages leave open; checked 2026-11-23 in stored copies.
+milliseconds. Sources: developers.zalo.me ZBS Template Message and Official Account pages, and public clients
+for what the pages leave open; checked 2026-11-23 in stored copies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -17,37 +17,13 @@ from amends.domain.contacts import mask
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.ratings import Scale
 from connectors.ports import RatingAnswer
-from connectors.zalo_codes import TEMPLATE_CODES, Window, classify, window
+from connectors.zalo_codes import TEMPLATE_CODES, Api, Window, classify, window
 
 log = structlog.get_logger()
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
-MORNING = time(6, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateParam:
-    """One variable of a ZNS template. `max_length` in characters, None when Zalo states none."""
-
-    name: str
-    type: str
-    required: bool
-    max_length: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateInfo:
-    """A ZNS template as registered. `status` is `ENABLE`, `PENDING_REVIEW`, `REJECT` or `DISABLE`."""
-
-    template_id: str
-    name: str
-    status: str
-    tag: str
-    params: tuple[TemplateParam, ...]
-
-    @property
-    def enabled(self) -> bool:
-        return self.status == "ENABLE"
+MORNING, NIGHT = time(6, 0), time(22, 0)
+_QUOTA_SURELY_NEW = time(8, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +35,27 @@ class RatingPage:
     total: int | None
 
 
-def read_outcome(body: Mapping[str, Any] | None, now: datetime) -> Outcome:
-    """What a JSON answer of the business API means; `now` is aware UTC.
+def read_outcome(
+    body: Mapping[str, Any] | None, now: datetime, api: Api = Api.TEMPLATES, sent: Iterable[str] = ()
+) -> Outcome:
+    """What a JSON answer of one of Zalo's APIs means; `now` is aware UTC, `sent` what the answer must not repeat.
 
-    A body without a readable `error` after a send may stand for anything: `UNCERTAIN`.
+    A body without a readable `error` after a send may stand for anything: `UNCERTAIN`, with the message's id
+    when it has one, so that its fate can be asked for.
     """
+    provider_id = message_id(data_of(body))
     code = None if body is None else as_int(body.get("error"))
     if body is None or code is None:
         return Outcome(
-            OutcomeClass.UNCERTAIN, code="no_envelope", detail="an answer without Zalo's error field"
+            OutcomeClass.UNCERTAIN,
+            provider_id=provider_id,
+            code="no_envelope",
+            detail="an answer without Zalo's error field",
         )
-    cls, meaning = classify(code)
-    said = mask(str(body.get("message") or ""))[:200]
+    cls, meaning = classify(code, api)
     if cls is OutcomeClass.ACCEPTED:
-        data = body.get("data")
-        msg_id = data.get("msg_id") if isinstance(data, Mapping) else None
-        return Outcome(cls, provider_id=str(msg_id) if msg_id else None, code=str(code))
+        return Outcome(cls, provider_id=provider_id, code=str(code))
+    said = vendors_words(body.get("message"), sent)
     return Outcome(
         cls,
         code=str(code),
@@ -84,11 +65,43 @@ def read_outcome(body: Mapping[str, Any] | None, now: datetime) -> Outcome:
     )
 
 
+def vendors_words(said: object, sent: Iterable[str]) -> str:
+    """Zalo's own message as far as it can be shown: empty when it may repeat a customer's name or text.
+
+    All documented messages are plain English; anything else, and anything that quotes what we sent, is left out.
+    """
+    text = mask(str(said or ""))[:200]
+    repeats = any(len(part) > 2 and part.casefold() in text.casefold() for part in sent)
+    return "" if repeats or not text.isascii() or not text.isprintable() else text
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a JSON value, apart from the names of its fields."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from texts_in(part)
+
+
+def data_of(body: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The envelope's `data`, empty when it is no object."""
+    data = None if body is None else body.get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def message_id(data: Mapping[str, Any]) -> str | None:
+    """Sends by phone are answered with `msg_id`, those to a user id with `message_id`."""
+    found = data.get("msg_id") or data.get("message_id")
+    return str(found) if found else None
+
+
 def opens_at(which: Window, now: datetime) -> datetime:
     """The next opening of a window after `now`, in aware UTC.
 
     Zalo documents neither the zone of the night rule nor the hour when quotas start afresh; Vietnamese time
-    and midnight are our reading. A wrong guess costs one refused call, as the answer is then the same again.
+    and midnight are our reading. Whoever still finds a daily quota used up after midnight asks again every
+    hour until 08:00, past the other likely hour (midnight UTC, 07:00), instead of losing a day.
     """
     local = now.astimezone(VIETNAM)
     midnight = datetime.combine(local.date(), time(0), VIETNAM)
@@ -97,7 +110,15 @@ def opens_at(which: Window, now: datetime) -> datetime:
         return (morning if local < morning else morning + timedelta(days=1)).astimezone(UTC)
     if which is Window.NEXT_MONTH:
         return (midnight.replace(day=1) + timedelta(days=32)).replace(day=1).astimezone(UTC)
+    if local.time() < _QUOTA_SURELY_NEW:
+        return (local + timedelta(hours=1)).astimezone(UTC)
     return (midnight + timedelta(days=1)).astimezone(UTC)
+
+
+def is_night(now: datetime) -> bool:
+    """22:00 to 06:00 in Viet Nam."""
+    local = now.astimezone(VIETNAM).time()
+    return local >= NIGHT or local < MORNING
 
 
 def read_rating_page(body: Mapping[str, Any]) -> RatingPage:
@@ -115,7 +136,9 @@ def read_rating_page(body: Mapping[str, Any]) -> RatingPage:
         return RatingPage((), 0, total)
     answers = []
     for row in rows:
-        answer = read_rating(row) if isinstance(row, Mapping) else None
+        answer = None
+        if isinstance(row, Mapping):
+            answer = rating_answer(row, msg_id="msgId", submitted="submitDate", tracking_id="trackingId")
         if answer is None:
             msg_id = row.get("msgId") if isinstance(row, Mapping) else None
             log.warning("zalo.ratings.row_unreadable", msg_id=str(msg_id) if msg_id else None)
@@ -124,49 +147,24 @@ def read_rating_page(body: Mapping[str, Any]) -> RatingPage:
     return RatingPage(tuple(answers), len(rows), total)
 
 
-def read_rating(row: Mapping[str, Any]) -> RatingAnswer | None:
-    """One row, or None when it lacks an id, a mark or a time. A row without `option` is of the older five
-    star kind (the field is new in 2026)."""
-    msg_id, rate, submitted = row.get("msgId"), as_int(row.get("rate")), as_int(row.get("submitDate"))
-    if not msg_id or rate is None or submitted is None:
-        return None
-    try:
-        submitted_at = datetime.fromtimestamp(submitted / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
+def rating_answer(
+    row: Mapping[str, Any], *, msg_id: str, submitted: str, tracking_id: str
+) -> RatingAnswer | None:
+    """One answer, or None when it lacks an id, a mark or a time. The names of three fields differ between the
+    poll and the webhook. An answer without `option` is of the older five star kind (the field is new in 2026).
+    """
+    found, rate, submitted_at = row.get(msg_id), as_int(row.get("rate")), as_moment(row.get(submitted))
+    if not isinstance(found, (str, int)) or not found or rate is None or submitted_at is None:
         return None
     quick = row.get("feedbacks")
     return RatingAnswer(
-        msg_id=str(msg_id),
-        tracking_id=str(row.get("trackingId") or ""),
+        msg_id=str(found),
+        tracking_id=str(row.get(tracking_id) or ""),
         rate=rate,
         option=str(row.get("option") or Scale.FIVE_STARS.value),
         submitted_at=submitted_at,
         note=str(row.get("note") or ""),
         feedbacks=tuple(str(answer) for answer in quick) if isinstance(quick, list) else (),
-    )
-
-
-def read_template(body: Mapping[str, Any]) -> TemplateInfo | None:
-    """The `data` of `/template/info/v2`, or None when it is not one."""
-    data = body.get("data")
-    if not isinstance(data, Mapping) or not data.get("templateId"):
-        return None
-    params = data.get("listParams")
-    return TemplateInfo(
-        template_id=str(data["templateId"]),
-        name=str(data.get("templateName") or ""),
-        status=str(data.get("status") or ""),
-        tag=str(data.get("templateTag") or ""),
-        params=tuple(
-            TemplateParam(
-                name=str(param["name"]),
-                type=str(param.get("type") or "STRING"),
-                required=str(param.get("require")).lower() in ("true", "1"),
-                max_length=as_int(param.get("maxLength")),
-            )
-            for param in (params if isinstance(params, list) else [])
-            if isinstance(param, Mapping) and param.get("name")
-        ),
     )
 
 
@@ -180,3 +178,20 @@ def as_int(value: object) -> int | None:
         return int(value) if not isinstance(value, float) and "." not in str(value) else int(number)
     except (ValueError, OverflowError):
         return None
+
+
+def as_moment(value: object) -> datetime | None:
+    """Epoch milliseconds as aware UTC; None when it is no such number."""
+    milliseconds = as_int(value)
+    if milliseconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def as_flag(value: object) -> bool | None:
+    """Zalo's truths are booleans, `"true"` or 1; None when untold."""
+    text = str(value).strip().lower()
+    return None if value is None or text == "" else text in ("true", "1")

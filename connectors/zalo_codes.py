@@ -1,9 +1,9 @@
-"""Every documented answer code of Zalo's ZNS (since 2026 "ZBS Template Message") and OAuth API, classified.
+"""Every documented answer code of Zalo's template messages (ZNS, since 2026 "ZBS"), Official Account API and OAuth.
 
-Sources, checked 2026-11-23 in stored copies, never against live Zalo: the error table of
-developers.zalo.me (ZNS/ZBS, "handle error code" page and its API pages) for the meanings; the classes are
-our own reading of what a caller should do. Codes are negative integers, often sent as strings, and nearly
-always with HTTP 200.
+Sources, checked 2026-11-23 in stored copies, never against live Zalo: the error tables of
+developers.zalo.me (ZNS/ZBS, "handle error code" page and its API pages; Official Account API) for the
+meanings; the classes are our own reading of what a caller should do. Codes are integers, nearly all
+negative, often sent as strings, and nearly always with HTTP 200.
 """
 
 from enum import Enum
@@ -95,14 +95,52 @@ ZNS_CODES: dict[int, tuple[OutcomeClass, str]] = {
     -160: (_W, "the daily quota for creating, editing or uploading is used up"),
     -161: (_P, "sending_mode invalid"),
     -162: (_P, "sending_mode 3 is not for tags 1 and 2"),
-    # From the Official Account API's table: one app, one token, so they may come from either host.
-    -32: (_R, "the rate limit of the app or the Official Account is exceeded"),
-    -216: (_A, "access token invalid"),
-    -220: (_A, "access token expired or removed"),
 }
+"""Template messages, by phone or by user id, and the reading APIs of the business host."""
 
-TEMPLATE_CODES = frozenset({-117, -131, -146, -1201})
-"""Problems of one template: messages of the other templates still go out."""
+OA_CODES: dict[int, tuple[OutcomeClass, str]] = {
+    0: (OutcomeClass.ACCEPTED, "success"),
+    -32: (_R, "the rate limit of the app or the Official Account is exceeded"),
+    -100: (_P, "the attachment has expired"),
+    -200: (_R, "the message could not be sent"),
+    -201: (_P, "a field is invalid"),
+    -204: (_H, "the Official Account is disabled"),
+    -205: (_H, "the Official Account does not exist"),
+    -209: (_H, "the app is not activated, or does not support this API"),
+    -210: (_P, "a parameter is over its limit"),
+    -211: (_W, "out of quota"),
+    -212: (_H, "the app has not registered this API"),
+    -213: (_U, "the user does not follow the Official Account"),
+    -216: (_A, "access token invalid"),
+    -217: (_U, "the user has blocked invitations"),
+    -218: (_W, "the limit of messages to this recipient is reached"),
+    -219: (_H, "the app is removed or disabled"),
+    -220: (_A, "access token expired or removed"),
+    -221: (_H, "the Official Account is not verified"),
+    -223: (_H, "the Official Account has not granted this API"),
+    -224: (_H, "the Official Account needs a higher plan for this"),
+    -227: (_U, "the user is banned, or idle for more than 45 days"),
+    -230: (_U, "the user has not interacted within 7 days"),
+    -232: (_U, "the user has not interacted, or the interaction has expired"),
+    -233: (_P, "message type not supported"),
+    -234: (_W, "this type of message may not be sent at night (22:00-06:00)"),
+    -240: (_P, "this version of the message API is shut down"),
+    -242: (_H, "appsecret_proof invalid"),
+    -244: (_U, "the user has restricted this type of message"),
+    -248: (_P, "against Zalo's policy"),
+    -249: (_P, "the template cannot be sent by user id"),
+    -320: (_H, "the app must be linked to a Zalo Cloud Account"),
+    -321: (_H, "the Zalo Cloud Account has run out of money"),
+    -403: (_P, "the Official Account is not in this group"),
+    # Seen by one public client for a bad token, in place of -216.
+    216: (_A, "access token invalid"),
+    401: (_A, "access token invalid"),
+    -401: (_A, "access token invalid"),
+}
+"""The Official Account API: consultation messages and the account's own data."""
+
+TEMPLATE_CODES = frozenset({-117, -131, -145, -146, -1201, -1202})
+"""Problems of one template or its kind: messages of the other templates still go out."""
 
 OAUTH_CODES: dict[int, str] = {
     -14002: "the app id is invalid or the app is not active (AMENDS_ZALO__APP_ID)",
@@ -110,16 +148,23 @@ OAUTH_CODES: dict[int, str] = {
     -14004: "the app secret is wrong (AMENDS_ZALO__SECRET_KEY)",
     -14005: "the authorisation code is invalid, expired or used",
     -14014: (
-        "the refresh token is invalid, used or expired: give consent again in the Zalo console and set "
-        "AMENDS_ZALO__REFRESH_TOKEN"
+        "the refresh token is invalid, used or expired: give consent again with `amends zalo login`, or in "
+        "the Zalo console and set AMENDS_ZALO__REFRESH_TOKEN"
     ),
     -14018: "grant_type invalid",
     # Not to be mixed up with the ZNS code -118; seen by one public client when refreshing.
-    -118: "the grant is invalid: give consent again",
+    -118: "the grant is invalid: give consent again with `amends zalo login`",
 }
 """All of them stop the channel until a person acts (`NEEDS_HUMAN`)."""
 
 REFRESH_TOKEN_DEAD = -14014
+
+
+class Api(Enum):
+    """Which of Zalo's APIs answered: they number their errors independently (-100 differs)."""
+
+    TEMPLATES = "templates"
+    ACCOUNT = "account"
 
 
 class Window(Enum):
@@ -130,18 +175,24 @@ class Window(Enum):
     NEXT_MONTH = "the first of the month"
 
 
-_WINDOWS = {-133: Window.MORNING, -1441: Window.NEXT_MONTH, -1471: Window.NEXT_MONTH}
+_WINDOWS = {
+    -133: Window.MORNING,
+    -234: Window.MORNING,
+    -1441: Window.NEXT_MONTH,
+    -1471: Window.NEXT_MONTH,
+}
+_UNKNOWN = (OutcomeClass.NEEDS_HUMAN, "a code that the documentation we know does not list")
 
 
-def classify(code: int) -> tuple[OutcomeClass, str]:
-    """Class and meaning of a ZNS code.
+def classify(code: int, api: Api = Api.TEMPLATES) -> tuple[OutcomeClass, str]:
+    """Class and meaning of a code, from the table of the API that answered, else from the other one's.
 
-    An unknown code stops the channel (`NEEDS_HUMAN`): it may be a refusal of one payload or of the whole
-    account, and both a blind repeat and giving up on every waiting customer are worse than asking somebody.
+    One app and one token serve both, so the token's codes turn up on either host. An unknown code stops the
+    channel (`NEEDS_HUMAN`): it may be a refusal of one payload or of the whole account, and both a blind
+    repeat and giving up on every waiting customer are worse than asking somebody.
     """
-    return ZNS_CODES.get(
-        code, (OutcomeClass.NEEDS_HUMAN, "a code that the documentation we know does not list")
-    )
+    own, other = (ZNS_CODES, OA_CODES) if api is Api.TEMPLATES else (OA_CODES, ZNS_CODES)
+    return own.get(code) or other.get(code) or _UNKNOWN
 
 
 def window(code: int) -> Window:

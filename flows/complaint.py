@@ -14,6 +14,7 @@ from tasks.report import leave_report
 from tasks.reward import reward
 from tasks.survey import survey
 from tasks.sweep import sweep_of
+from tasks.tidy_up import tidy_up
 from tasks.watch_sla import warn_and_escalate_on_sla
 
 
@@ -33,4 +34,5 @@ async def complaint(journey: ComplaintJourney, read_back_days: float = 0) -> dic
         await survey(sweep)
         await reward(sweep)
         await close_cases(sweep)
+        await tidy_up(sweep)
         return await leave_report(sweep)

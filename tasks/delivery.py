@@ -8,7 +8,7 @@ after the answer, and by then knows whether the step is over, must wait, or goes
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from amends.domain.case import Case
@@ -96,7 +96,11 @@ async def deliver(
 
 async def _make(sweep: Sweep, call: Call) -> Outcome:
     send, customer, key = call.send, call.job.case.customer, call.intent.key
-    recipient = Recipient(contact=send.contact) if send.contact else Recipient(customer.phone, customer.email)
+    recipient = (
+        Recipient(contact=send.contact)
+        if send.contact
+        else Recipient(customer.phone, customer.email, send.zalo_uid)
+    )
     message = Message(
         key, tracking_id(key), recipient, send.template_id, send.params, send.subject, send.body
     )
@@ -151,6 +155,7 @@ class Wave:
         attempts = {call.intent.key: call.tries + 1 for call, _ in answered}
         answers = [(call.intent, outcome) for call, outcome in answered]
         ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
+        answered = self._with_proofs(tx, answered)
         self._report_incidents(tx, answered, now)
         lines, again, waiting = [], [], []
         ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
@@ -171,6 +176,22 @@ class Wave:
         agenda.postpone(tx, waiting)
         # A job that wants to send again (next channel, next rung) goes back on the agenda, due at once.
         agenda.postpone(tx, [(call.job.claim, now) for call in self._carry_out(tx, again, now)])
+
+    def _with_proofs(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> list[tuple[Call, Outcome]]:
+        """A doubt that a delivery webhook has settled while the call was still open is none."""
+        doubts = [call.intent.key for call, outcome in answered if outcome.cls is OutcomeClass.UNCERTAIN]
+        proved = ledger.accepted_among(tx, doubts) if doubts else {}
+        return [
+            (
+                call,
+                replace(
+                    outcome, cls=OutcomeClass.ACCEPTED, provider_id=proved[key], detail="proved by the vendor"
+                ),
+            )
+            if (key := call.intent.key) in proved
+            else (call, outcome)
+            for call, outcome in answered
+        ]
 
     def _carry_out(self, tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Call]:
         """Decide each job and carry out every decision but `Send`; returns the calls to make."""

@@ -10,7 +10,8 @@ from amends.store import agenda, cases, inbox, ledger, surveys, timeline
 from amends.store.engine import Tx
 from amends.store.inbox import Route, Unrouted
 from tasks.chunks import chunk_task
-from tasks.receive import POLLED, receive
+from tasks.ratings import VENDOR_ROW
+from tasks.receive import receive, receive_news
 from tasks.sweep import Sweep, timed
 
 
@@ -18,9 +19,20 @@ async def detect(sweep: Sweep) -> None:
     """Bring in new feedback from every source, then judge all that nobody has judged."""
     async with timed(sweep, "detect"):
         await receive(sweep)
-        while _has_unrouted(sweep):
-            if not await _judge_chunk(sweep):
-                break
+        await _judge(sweep)
+
+
+async def detect_news(sweep: Sweep) -> None:
+    """Judge what has just come by webhook; files and regular polls are left to the next sweep."""
+    async with timed(sweep, "detect"):
+        await receive_news(sweep)
+        await _judge(sweep)
+
+
+async def _judge(sweep: Sweep) -> None:
+    while _has_unrouted(sweep):
+        if not await _judge_chunk(sweep):
+            break
 
 
 def _has_unrouted(sweep: Sweep) -> bool:
@@ -65,7 +77,7 @@ def _split_answers(
 
 def _vendor_ids(feedback: Unrouted) -> tuple[str, str]:
     """Message and tracking id of a polled rating; empty for what did not come by poll."""
-    polled = feedback.raw.get(POLLED)
+    polled = feedback.raw.get(VENDOR_ROW)
     return (str(polled["msg_id"]), str(polled["tracking_id"])) if isinstance(polled, dict) else ("", "")
 
 

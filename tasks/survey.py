@@ -19,6 +19,11 @@ async def survey(sweep: Sweep) -> None:
     """Ask, remind, and conclude for every case that is due for it. Answers come in with `detect`."""
     await run_due(sweep, Step.SURVEY, _ask)
     await run_due(sweep, Step.REMIND, _remind)
+    await conclude_surveys(sweep)
+
+
+async def conclude_surveys(sweep: Sweep) -> None:
+    """Give every case its outcome whose survey has been answered, or has waited long enough."""
     await run_due(sweep, Step.CONCLUDE, _conclude)
 
 

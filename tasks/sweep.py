@@ -10,11 +10,13 @@ from uuid import uuid4
 
 from amends.clock import Clock, SystemClock
 from amends.domain.journey import ComplaintJourney
+from amends.encryption import cipher_of
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store import incidents, journeys
 from amends.store.engine import Store, Tx
 from connectors.registry import Connectors, open_connectors
+from connectors.zalo_memory import TemplateMemory
 from tasks.vault import StoreVault
 
 
@@ -25,6 +27,8 @@ class Runtime:
     settings: Settings
     store: Store
     clock: Clock
+    memory: TemplateMemory = field(default_factory=TemplateMemory)
+    """What Zalo said about templates and quotas, for as long as it is fresh."""
 
 
 _of_process: list[Runtime] = []
@@ -108,8 +112,10 @@ class Sweep:
 async def sweep_of(journey: ComplaintJourney, read_back: timedelta) -> AsyncIterator[Sweep]:
     """Open the connectors and run a sweep with this process's runtime."""
     runtime = current_runtime()
-    vault = StoreVault(runtime.store)
-    async with open_connectors(runtime.settings, runtime.clock.now, vault) as connectors:
+    vault = StoreVault(runtime.store, cipher_of(runtime.settings))
+    async with open_connectors(
+        runtime.settings, runtime.clock.now, vault, journey.zalo_account, runtime.memory
+    ) as connectors:
         yield Sweep(journey, runtime, connectors, read_back)
 
 

@@ -1,25 +1,44 @@
-"""The store's credentials as the token vault that connectors ask for."""
+"""The store's credentials as the token vault that connectors ask for. Tokens are sealed before they are stored."""
 
 from datetime import datetime
 
+from amends.encryption import Cipher, KeyProblem, is_sealed
 from amends.store import credentials
 from amends.store.engine import Store
-from connectors.ports import Tokens
+from connectors.ports import Tokens, VaultProblem
 
 
 class StoreVault:
-    """Keeps tokens in the store; every method is one short committed transaction."""
+    """Keeps tokens in the store; every method is one short committed transaction.
 
-    def __init__(self, store: Store) -> None:
+    `load` raises `VaultProblem` when no key of this installation opens what is stored.
+    """
+
+    def __init__(self, store: Store, cipher: Cipher) -> None:
         self._store = store
+        self._cipher = cipher
 
     def load(self, account: str) -> Tokens | None:
         with self._store.read() as tx:
             found = credentials.load(tx, account)
-        return Tokens(found.access_token, found.refresh_token, found.expires_at) if found else None
+        if found is None:
+            return None
+        try:
+            opened = Tokens(
+                self._cipher.open(found.access_token),
+                self._cipher.open(found.refresh_token),
+                found.expires_at,
+            )
+        except KeyProblem as problem:
+            raise VaultProblem(str(problem)) from None
+        if not is_sealed(found.refresh_token):
+            self.save(account, opened)  # stored before there was encryption
+        return opened
 
     def save(self, account: str, tokens: Tokens) -> None:
-        pair = credentials.Credentials(tokens.access_token, tokens.refresh_token, tokens.expires_at)
+        pair = credentials.Credentials(
+            self._cipher.seal(tokens.access_token), self._cipher.seal(tokens.refresh_token), tokens.expires_at
+        )
         with self._store.begin() as tx:
             credentials.save(tx, account, pair)
 

@@ -16,6 +16,18 @@ class TicketState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ZaloUser:
+    """The customer as one Official Account knows them; user ids differ from account to account."""
+
+    account: str
+    uid: str = field(repr=False)
+    last_interaction_at: datetime | None = None
+    """When they last wrote, followed or tapped: consultation messages are allowed for some days from then."""
+    left_at: datetime | None = None
+    """When they unfollowed; None while they follow, or never did."""
+
+
+@dataclass(frozen=True, slots=True)
 class Customer:
     """Who complained and where they can be reached; personal data, so never in a repr."""
 
@@ -27,6 +39,10 @@ class Customer:
     opted_out_at: datetime | None = None
     recent_messages: int = 0
     """Messages of ours accepted within the journey's cap window."""
+    zalo: tuple[ZaloUser, ...] = ()
+
+    def zalo_user(self, account: str) -> ZaloUser | None:
+        return next((user for user in self.zalo if user.account == account), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
-from amends.domain.case import Case
+from amends.domain.case import Case, ZaloUser
 from amends.domain.effects import Effect, EffectState, Policy
 from amends.domain.journey.base import Language
 from amends.domain.journey.complaint import ComplaintJourney
@@ -24,6 +24,7 @@ class Send:
     ordinal: int
     policy: Policy
     contact: str | None = None
+    zalo_uid: str | None = field(default=None, repr=False)
     template_id: str | None = None
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     subject: str = field(default="", repr=False)
@@ -132,7 +133,7 @@ def message_customer(
                 )
             tried.append(f"{channel}: code {refused.code or 'unknown'}")
             continue
-        send = _compose(channel, case, journey, message, language, variables, ordinal)
+        send = _compose(channel, case, journey, message, language, variables, ordinal, now)
         if send is None:
             tried.append(f"{channel}: no address or no text")
             continue
@@ -143,6 +144,13 @@ def message_customer(
     return Finish("unreachable", "; ".join(tried))
 
 
+def may_chat(user: ZaloUser, journey: ComplaintJourney, now: datetime) -> bool:
+    """Whether the customer's last interaction is recent enough for a consultation message (Zalo's window)."""
+    if user.left_at is not None or user.last_interaction_at is None:
+        return False
+    return now - user.last_interaction_at < timedelta(hours=journey.zalo_chat_hours)
+
+
 def _compose(
     channel: str,
     case: Case,
@@ -151,13 +159,31 @@ def _compose(
     language: Language,
     variables: Mapping[str, str],
     ordinal: int,
+    now: datetime,
 ) -> Send | None:
-    if channel == "zns" and case.customer.phone and message.zns:
+    """The message for one channel; None when the customer has no address there or the journey no text."""
+    user = case.customer.zalo_user(journey.zalo_account)
+    uid = user.uid if user else None
+    if channel == "zns" and (case.customer.phone or uid) and message.zns:
         template = message.zns.get(language) or message.zns.get(journey.language)
         if template is None:
             return None
         params = {name: render(text, variables) for name, text in template.params.items()}
-        return Send("zns", ordinal, Policy.AT_MOST_ONCE, template_id=template.template_id, params=params)
+        return Send(
+            "zns",
+            ordinal,
+            Policy.AT_MOST_ONCE,
+            zalo_uid=uid,
+            template_id=template.template_id,
+            params=params,
+        )
+    if channel == "zalo_chat" and user and may_chat(user, journey, now) and message.zalo_chat:
+        chat = message.zalo_chat.get(language) or message.zalo_chat.get(journey.language)
+        if chat is None:
+            return None
+        return Send(
+            "zalo_chat", ordinal, Policy.AT_MOST_ONCE, zalo_uid=uid, body=render(chat.text, variables)
+        )
     if channel == "email" and case.customer.email and message.email:
         text = message.email.get(language) or message.email.get(journey.language)
         if text is None:

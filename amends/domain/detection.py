@@ -16,6 +16,8 @@ class Verdict(StrEnum):
     SUPPRESSED = "suppressed"
     ANSWER = "answer"
     """The answer to a survey of ours; it belongs to the case that asked."""
+    MESSAGE = "message"
+    """A chat message of a customer whose case is open; it belongs to that case."""
 
 
 @dataclass(frozen=True, slots=True)

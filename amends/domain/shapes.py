@@ -6,7 +6,8 @@ them (Tiki: `created_at` in epoch seconds), and the UIT-ViSFD data set (Luc Phan
 
 import re
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from amends.domain.columns import COLUMN_FIELDS, Columns
 
@@ -70,8 +71,26 @@ _SYNONYMS: dict[str, str] = {
 }
 
 
-def guess_columns(header: Sequence[str]) -> Columns | None:
-    """The mapping for a file with this header, or None when rating or text, or the date, cannot be told.
+def header_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The names of all values in the rows, in order of appearance, as `guess_columns` describes them."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(_paths(row, "")))
+    return list(names)
+
+
+def _paths(row: Mapping[str, Any], before: str) -> Iterator[str]:
+    for key, value in row.items():
+        if isinstance(value, dict) and value:
+            yield from _paths(value, f"{before}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield from _paths(value[0], f"{before}{key}[].")
+        else:
+            yield f"{before}{key}"
+
+
+def guess_columns(header: Sequence[str], *, dated: bool = True) -> Columns | None:
+    """The mapping for rows with this header, or None when rating or text cannot be told; or the date, when `dated`.
 
     JSON is described by the dotted paths of its values, with `[]` behind the name of a list of objects:
     `product_id`, `reviews[].rating`, `reviews[].created_by.id`.
@@ -80,7 +99,7 @@ def guess_columns(header: Sequence[str]) -> Columns | None:
     for marks, shape in _SHAPES:
         if marks <= names:
             return _present(shape, names)
-    return _by_words(header) or _by_words_in_list(header)
+    return _by_words(header, dated) or _by_words_in_list(header)
 
 
 def has_column(header: Collection[str], column: str, records: str | None = None) -> bool:
@@ -102,14 +121,14 @@ def _present(shape: Columns, header: Collection[str]) -> Columns:
     return shape.model_copy(update=missing)
 
 
-def _by_words(header: Sequence[str]) -> Columns | None:
+def _by_words(header: Sequence[str], dated: bool = True) -> Columns | None:
     by_plain = {_plain(name): name for name in reversed(header)}
     found: dict[str, str] = {}
     for field in COLUMN_FIELDS:
         word = next((word for word in _SYNONYMS[field].split() if word in by_plain), None)
         if word is not None:
             found[field] = by_plain.pop(word)  # one column, one meaning
-    if "occurred_at" not in found or not {"rating", "text"} & found.keys():
+    if (dated and "occurred_at" not in found) or not {"rating", "text"} & found.keys():
         return None
     return Columns.model_validate(found)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from amends.domain.case import Case, Customer, SurveyResult, Ticket, TicketState
+from amends.domain.case import Case, Customer, SurveyResult, Ticket, TicketState, ZaloUser
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
-from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets
+from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,24 @@ def open_cases(tx: Tx, journey: str, customer_ids: Sequence[int]) -> list[OpenCa
         OpenCase(row.id, row.customer_id, row.last_feedback_at, row.order_ref, row.stars)
         for row in tx.execute(query)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    id: int
+    journey: str
+
+
+def newest_open(tx: Tx, customer_id: int) -> Found | None:
+    """The customer's newest case that is not closed, in whichever journey."""
+    query = (
+        sa.select(cases.c.id, cases.c.journey)
+        .where(cases.c.customer_id == customer_id, cases.c.closed_at.is_(None))
+        .order_by(cases.c.id.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).one_or_none()
+    return Found(row.id, row.journey) if row else None
 
 
 def create(tx: Tx, new: NewCase) -> int:
@@ -112,8 +130,22 @@ def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[i
         .where(cases.c.id.in_(case_ids))
     )
     rows = tx.execute(query).all()
-    sent = _recent_messages(tx, {row.customer_id for row in rows}, messages_since)
-    return {row.id: _case(row, sent.get(row.customer_id, 0)) for row in rows}
+    people = {row.customer_id for row in rows}
+    sent, chats = _recent_messages(tx, people, messages_since), _zalo_users(tx, people)
+    return {row.id: _case(row, sent.get(row.customer_id, 0), chats.get(row.customer_id, ())) for row in rows}
+
+
+def _zalo_users(tx: Tx, customer_ids: set[int]) -> dict[int, tuple[ZaloUser, ...]]:
+    query = (
+        sa.select(zalo_users)
+        .where(zalo_users.c.customer_id.in_(sorted(customer_ids)))
+        .order_by(zalo_users.c.last_interaction_at.desc().nulls_last(), zalo_users.c.id)
+    )
+    found: dict[int, tuple[ZaloUser, ...]] = {}
+    for row in tx.execute(query):
+        user = ZaloUser(row.account, row.uid, row.last_interaction_at, row.left_at)
+        found[row.customer_id] = (*found.get(row.customer_id, ()), user)
+    return found
 
 
 def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[int, int]:
@@ -129,7 +161,7 @@ def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[in
     return {row.customer_id: row.sent for row in tx.execute(query)}
 
 
-def _case(row: Any, recent_messages: int) -> Case:
+def _case(row: Any, recent_messages: int, zalo: tuple[ZaloUser, ...]) -> Case:
     ticket = survey = None
     if row.ticket_id is not None:
         ticket = Ticket(
@@ -161,6 +193,7 @@ def _case(row: Any, recent_messages: int) -> Case:
             row.email,
             row.opted_out_at,
             recent_messages,
+            zalo,
         ),
         branch=row.branch,
         product=row.product,

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
+from amends.store import zalo_users
 from amends.store.engine import Tx
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sql import execute_many, insert_new, locked, upsert
@@ -51,6 +52,51 @@ def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> i
     return insert_new(tx, feedbacks, rows)
 
 
+def attach(
+    tx: Tx, journey: str, message: Feedback, customer_id: int, case_id: int, verdict: str, now: datetime
+) -> None:
+    """Store a message of a known customer as part of a case, judged already; the same message again changes nothing."""
+    row = {
+        "journey": journey,
+        "source": message.source,
+        "external_id": message.external_id,
+        "customer_id": customer_id,
+        "received_at": now,
+        "occurred_at": message.occurred_at,
+        "scale": message.scale.value,
+        "text": message.text,
+        "raw": dict(message.raw),
+        "verdict": verdict,
+        "reason": "a message in an open case",
+        "case_id": case_id,
+        "routed_at": now,
+    }
+    insert_new(tx, feedbacks, [row])
+
+
+def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[str]:
+    """Which of these ids the sources have brought already."""
+    query = sa.select(feedbacks.c.external_id).where(
+        feedbacks.c.source.in_(sources), feedbacks.c.external_id.in_(external_ids)
+    )
+    return set(tx.execute(query).scalars())
+
+
+def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> int:
+    """The customer with that phone (E.164 without plus), made now if we have none; what we lacked is filled in."""
+    statement = upsert(tx, customers).values(key=f"tel:{phone}", phone=phone, name=name, zalo_uid=zalo_uid)
+    tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["key"],
+            set_={
+                "name": sa.func.coalesce(customers.c.name, statement.excluded.name),
+                "zalo_uid": sa.func.coalesce(customers.c.zalo_uid, statement.excluded.zalo_uid),
+            },
+        )
+    )
+    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == f"tel:{phone}")).scalar_one())
+
+
 def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     people: dict[str, dict[str, Any]] = {}
     for feedback in batch:
@@ -78,7 +124,10 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     keys = sorted(people)
     execute_many(tx, statement, [{"key": key, **people[key]} for key in keys])
     found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(keys)))
-    return {row.key: row.id for row in found}
+    ids = {row.key: row.id for row in found}
+    if uids := [str(person["zalo_uid"]) for person in people.values() if person["zalo_uid"]]:
+        zalo_users.link_imported(tx, uids)
+    return ids
 
 
 def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> int:

@@ -230,10 +230,12 @@ class Proof:
     """Where an effect was found by one of its ids."""
 
     case_id: int
+    journey: str
     step: Step
     ordinal: int
     state: EffectState
     key: str
+    template_id: str | None
 
 
 def find(tx: Tx, *, provider_ids: Sequence[str], tracking_ids: Sequence[str]) -> dict[str, Proof]:
@@ -244,9 +246,46 @@ def find(tx: Tx, *, provider_ids: Sequence[str], tracking_ids: Sequence[str]) ->
         if not wanted:
             continue
         for row in tx.execute(sa.select(effects).where(column.in_(wanted))):
-            proof = Proof(row.case_id, Step(row.step), row.ordinal, EffectState(row.state), row.key)
+            state = EffectState(row.state)
+            proof = Proof(
+                row.case_id, row.journey, Step(row.step), row.ordinal, state, row.key, row.template_id
+            )
             found[str(row._mapping[column])] = proof
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An effect of unknown fate that the vendor can be asked about."""
+
+    case_id: int
+    step: Step
+    key: str
+    provider_id: str
+
+
+def doubts(tx: Tx, journey: str, channel: str, limit: int) -> list[Doubt]:
+    """Uncertain effects of a channel whose vendor id we have, oldest first."""
+    query = (
+        sa.select(effects.c.case_id, effects.c.step, effects.c.key, effects.c.provider_id)
+        .where(
+            effects.c.state == EffectState.UNCERTAIN.value,
+            effects.c.journey == journey,
+            effects.c.channel == channel,
+            effects.c.provider_id.is_not(None),
+        )
+        .order_by(effects.c.id)
+        .limit(limit)
+    )
+    return [Doubt(row.case_id, Step(row.step), row.key, row.provider_id) for row in tx.execute(query)]
+
+
+def accepted_among(tx: Tx, keys: Sequence[str]) -> dict[str, str | None]:
+    """Those of `keys` whose effect is accepted, with the vendor's id of it."""
+    query = sa.select(effects.c.key, effects.c.provider_id).where(
+        effects.c.key.in_(keys), effects.c.state == EffectState.ACCEPTED.value
+    )
+    return {row.key: row.provider_id for row in tx.execute(query)}
 
 
 def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> bool:

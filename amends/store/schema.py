@@ -48,6 +48,32 @@ customers = sa.Table(
     sa.Column("language", sa.String(8)),
     _when("opted_out_at"),
 )
+sa.Index(
+    "ix_customers_zalo_uid",
+    customers.c.zalo_uid,
+    postgresql_where=customers.c.zalo_uid.is_not(None),
+    sqlite_where=customers.c.zalo_uid.is_not(None),
+)
+
+zalo_users = sa.Table(
+    "zalo_users",
+    metadata,
+    _id(),
+    sa.Column("account", sa.String(40), nullable=False),
+    sa.Column("uid", sa.String(64), nullable=False),
+    sa.Column("customer_id", Id, sa.ForeignKey("customers.id")),
+    _when("last_interaction_at"),
+    _when("left_at"),
+    sa.UniqueConstraint("account", "uid"),
+)
+sa.Index(
+    "ix_zalo_users_customer_id",
+    zalo_users.c.customer_id,
+    postgresql_where=zalo_users.c.customer_id.is_not(None),
+    sqlite_where=zalo_users.c.customer_id.is_not(None),
+)
+# An import that brings a user id we have met looks for it by that alone.
+sa.Index("ix_zalo_users_uid", zalo_users.c.uid)
 
 feedbacks = sa.Table(
     "feedbacks",
@@ -327,4 +353,35 @@ credentials = sa.Table(
     _when("expires_at"),
     sa.Column("lease_owner", sa.String(36)),
     _when("lease_until"),
+)
+
+webhook_events = sa.Table(
+    "webhook_events",
+    metadata,
+    _id(),
+    sa.Column("door", sa.String(120), nullable=False),
+    sa.Column("key", sa.String(200), nullable=False),
+    sa.Column("name", sa.String(80), nullable=False),
+    _when("received_at", required=True),
+    _when("occurred_at", required=True),
+    sa.Column("payload", Json),
+    sa.Column("state", sa.String(12), nullable=False),
+    sa.Column("note", sa.String(300), nullable=False, server_default=""),
+    sa.UniqueConstraint("door", "key"),
+)
+sa.Index(
+    "ix_webhook_events_waiting",
+    webhook_events.c.door,
+    webhook_events.c.id,
+    postgresql_where=webhook_events.c.state == "waiting",
+    sqlite_where=webhook_events.c.state == "waiting",
+)
+
+intake_counts = sa.Table(
+    "intake_counts",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("door", sa.String(120), primary_key=True),
+    sa.Column("outcome", sa.String(20), primary_key=True),
+    sa.Column("requests", sa.BigInteger, nullable=False),
 )

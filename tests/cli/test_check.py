@@ -54,7 +54,7 @@ def test_without_zalo_every_credential_is_asked_for(
     for name in (
         "AMENDS_ZALO__APP_ID",
         "AMENDS_ZALO__SECRET_KEY",
-        "AMENDS_ZALO__REFRESH_TOKEN",
+        "amends zalo login",
         "amends sandbox",
     ):
         assert name in result.stdout

@@ -74,6 +74,7 @@ def zalo_settings(url: str, **changes: Any) -> ZaloSettings:
             "refresh_token": SecretStr("first-refresh-token"),
             "oauth_url": url,
             "business_url": url,
+            "openapi_url": url,
             "timeout_seconds": 0.5,
         }
         | changes
@@ -163,9 +164,68 @@ def accepted(msg_id: str = "a4d0243feee163bd3af2") -> bytes:
     )
 
 
+def envelope(data: object) -> bytes:
+    return http(200, {"error": "0", "message": "Success", "data": data})
+
+
+def refusal(code: object, said: str = "no") -> bytes:
+    return http(200, {"error": code, "message": said})
+
+
+CUSTOMER_NAME = {"name": "customer_name", "require": True, "type": "STRING", "maxLength": 30}
+
+
+def template(**changes: Any) -> dict[str, Any]:
+    """`data` of `/template/info/v2`, fitting `message()`."""
+    return {
+        "templateId": "310001",
+        "templateName": "Xin lỗi",
+        "status": "ENABLE",
+        "templateTag": "CUSTOMER_CARE",
+        "templateQuality": "HIGH",
+        "listParams": [CUSTOMER_NAME],
+        "price": "800",
+        "price_sdt": "800",
+        "price_uid": "560",
+    } | changes
+
+
+@dataclass
+class ZaloHost:
+    """Zalo's hosts in one: each path answers with what `answers` has for it, else as a healthy account would."""
+
+    answers: dict[str, Answer | Callable[[Request], Answer]] = field(default_factory=dict)
+
+    def __call__(self, request: Request) -> Answer:
+        path = request.path.partition("?")[0]
+        answer = self.answers.get(path, _HEALTHY.get(path, http(404)))
+        return answer(request) if callable(answer) else answer
+
+
 def new_tokens(number: int, **changes: Any) -> bytes:
     body = {"access_token": f"access-{number}", "refresh_token": f"refresh-{number}", "expires_in": "90000"}
     return http(200, body | changes)
+
+
+_HEALTHY: dict[str, Answer] = {
+    "/v4/oa/access_token": new_tokens(2),
+    "/template/info/v2": envelope(template()),
+    "/message/quota": envelope({"dailyQuota": 500, "remainingQuota": 499}),
+    "/message/template": accepted(),
+    "/message/template/hashphone": accepted(),
+    "/v3.0/oa/message/template": envelope({"message_id": "uid-message", "user_id": "u1"}),
+    "/v3.0/oa/message/cs": envelope({"message_id": "chat-message", "user_id": "u1"}),
+    "/v2.0/oa/getoa": envelope(
+        {
+            "oa_id": "oa-1",
+            "name": "Nắng",
+            "is_verified": True,
+            "package_name": "Nâng cao",
+            "linked_ZCA": "zca",
+        }
+    ),
+    "/quality": envelope({"oaCurrentQuality": "HIGH", "oa7dayQuality": "HIGH"}),
+}
 
 
 def unused_port() -> int:

@@ -6,8 +6,19 @@ import pytest
 from pydantic import SecretStr
 
 from amends.settings import Settings
+from connectors.ports import Recipient
 from connectors.registry import open_connectors
-from tests.connectors.rig import Clock, MemoryVault, accepted, message, vault_with, wire_server, zalo_settings
+from tests.connectors.rig import (
+    EMAIL,
+    PHONE,
+    Clock,
+    MemoryVault,
+    accepted,
+    message,
+    vault_with,
+    wire_server,
+    zalo_settings,
+)
 from tests.connectors.smtp_rig import MailScript, mail_host
 
 
@@ -32,14 +43,17 @@ async def test_everything_opens_sends_and_closes(tmp_path: Path) -> None:
                 customer_mail_url=SecretStr(f"mailto://127.0.0.1:{script.port}?from=care@shop.vn"),
             )
             async with open_connectors(full, Clock(), vault_with()) as connectors:
-                assert set(connectors.channels) == {"zns", "email", "notify"}
+                assert set(connectors.channels) == {"zns", "zalo_chat", "email", "notify"}
                 assert set(connectors.ratings) == {"zns"}
                 for name, channel in connectors.channels.items():
                     assert channel.name == name
-                    assert (await channel.send(message())).accepted
+                    everywhere = Recipient(phone=PHONE, email=EMAIL, zalo_uid="1234567890", contact="lan")
+                    assert (await channel.send(message(recipient=everywhere))).accepted
             with pytest.raises(RuntimeError, match="async with"):
                 await connectors.channels["zns"].send(message())
-    assert len(vendor.requests) == len(script.mails) == len(inbox.read_text().splitlines()) == 1
+    sends = [request.path for request in vendor.requests if request.method == "POST"]
+    assert sends == ["/message/template", "/v3.0/oa/message/cs"]
+    assert len(script.mails) == len(inbox.read_text().splitlines()) == 1
 
 
 async def test_secrets_stay_out_of_a_repr() -> None:

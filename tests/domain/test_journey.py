@@ -142,7 +142,7 @@ MISTAKES: dict[str, tuple[Callable[[Data], object], str]] = {
     ),
     "a source is of no known kind": (
         put("sources.0.kind", "fiel"),
-        "sources.0.kind: 'fiel' is no kind; use one of 'file', 'zns_rating'",
+        "sources.0.kind: 'fiel' is no kind; use one of 'file', 'zns_rating', 'webhook'",
     ),
     "a source does not say its kind": (
         lambda data: data["sources"][0].pop("kind"),

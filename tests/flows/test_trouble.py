@@ -17,7 +17,7 @@ from amends.store.schema import cases, customers, feedbacks, quarantine, voucher
 from connectors.ports import RatingAnswer
 from flows.complaint import complaint
 from sandbox.process import Sandbox
-from tasks.receive import as_feedback
+from tasks.ratings import as_feedback
 from tasks.sweep import Runtime, use_runtime
 from tests.conftest import MONDAY
 from tests.flows.bench import BEST_MARK, drop_reviews, move, review, sent, solve_all

@@ -30,6 +30,9 @@ class Language(StrEnum):
     EN = "en"
 
 
+DEFAULT_ACCOUNT = "default"
+"""What journeys call the Official Account of AMENDS_ZALO__..., the only one most brands have."""
+
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 _TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
 _PERIOD = r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$"

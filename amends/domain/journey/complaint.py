@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from amends.domain.business_time import BusinessCalendar
 from amends.domain.journey.aftercare import Reward, Survey
-from amends.domain.journey.base import Language, Name, Part, TimeOfDay, time_of
+from amends.domain.journey.base import DEFAULT_ACCOUNT, Language, Name, Part, TimeOfDay, time_of
 from amends.domain.journey.care import Agent, Sla, TicketRule, WeeklyHours, weekly_periods
 from amends.domain.journey.messages import CustomerChannel, CustomerMessage
 from amends.domain.journey.sources import BadRatings, Source
@@ -62,6 +62,18 @@ class ComplaintJourney(Part):
         ge=0,
         le=720,
         description="Bad ratings of one customer this close join one case.",
+    )
+    zalo_account: Name = Field(
+        DEFAULT_ACCOUNT,
+        title="Official Account",
+        description="Which of the brand's Zalo Official Accounts speaks, by its name in the settings.",
+    )
+    zalo_chat_hours: float = Field(
+        48,
+        title="Chat window",
+        gt=0,
+        le=168,
+        description="Hours after the customer's last chat in which zalo_chat is used; Zalo charges beyond 48.",
     )
     channels: list[CustomerChannel] = Field(
         default=["zns", "email"],

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from amends.domain.journey.base import Language, Part
 from amends.domain.messages import check_template
 
-CustomerChannel = Literal["zns", "email"]
+CustomerChannel = Literal["zns", "zalo_chat", "email"]
 
 
 class ZnsTemplate(Part):
@@ -29,6 +29,20 @@ class ZnsTemplate(Part):
         return params
 
 
+class ChatText(Part):
+    """A consultation message of the Official Account, to customers who have chatted with it lately."""
+
+    text: str = Field(
+        title="Text", min_length=1, max_length=2000, description="Plain text; {{ variables }} allowed."
+    )
+
+    @field_validator("text")
+    @classmethod
+    def _known_variables(cls, text: str) -> str:
+        check_template(text)
+        return text
+
+
 class MailText(Part):
     """A mail in one language."""
 
@@ -47,10 +61,13 @@ class MailText(Part):
 
 
 class CustomerMessage(Part):
-    """One message to the customer: a ZNS template and a mail text per language. A channel without text is not used."""
+    """One message to the customer, per channel and language. A channel without text is not used."""
 
     zns: dict[Language, ZnsTemplate] = Field(
         default_factory=dict, title="ZNS", description="Template per language (vi, en)."
+    )
+    zalo_chat: dict[Language, ChatText] = Field(
+        default_factory=dict, title="Zalo chat", description="Consultation message per language (vi, en)."
     )
     email: dict[Language, MailText] = Field(
         default_factory=dict, title="Mail", description="Mail per language (vi, en)."
@@ -60,5 +77,6 @@ class CustomerMessage(Part):
         """Every text of it that has variables filled in."""
         return [
             *(text for template in self.zns.values() for text in template.params.values()),
+            *(chat.text for chat in self.zalo_chat.values()),
             *(text for mail in self.email.values() for text in (mail.subject, mail.body)),
         ]

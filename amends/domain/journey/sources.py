@@ -35,7 +35,22 @@ class ZnsRatingSource(Part):
     )
 
 
-Source = Annotated[FileSource | ZnsRatingSource, Field(discriminator="kind")]
+class WebhookSource(Part):
+    """Ratings that another system sends us, signed, as they happen: a till, an app, a survey tool."""
+
+    kind: Literal["webhook"] = Field(title="Kind", description="webhook: ratings sent to us as they happen.")
+    name: Name = Field(
+        title="Name",
+        description="Part of the address, /webhooks/in/NAME, and of each rating's identity; its secret is a setting.",
+    )
+    columns: Columns | None = Field(
+        None,
+        title="Columns",
+        description="Which field holds what. Empty: guessed from the names of the fields.",
+    )
+
+
+Source = Annotated[FileSource | ZnsRatingSource | WebhookSource, Field(discriminator="kind")]
 
 
 class BadRatings(Part):

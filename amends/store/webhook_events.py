@@ -1,0 +1,135 @@
+"""Webhooks as they came: each event once, what became of it, and how many requests each door turned away."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from amends.store.engine import Tx
+from amends.store.schema import intake_counts, webhook_events
+from amends.store.sql import execute_many, upsert
+
+
+class EventState(StrEnum):
+    """What became of a webhook event."""
+
+    NEW = "new"
+    """Committed, not acted on yet; never seen outside the transaction that takes it in."""
+    DONE = "done"
+    WAITING = "waiting"
+    """About something we do not know yet, such as a rating of a message another system sent."""
+    IGNORED = "ignored"
+    """Means nothing to any journey; kept whole."""
+    UNREADABLE = "unreadable"
+    """Signed by the vendor, but not in a form we understand; kept whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One webhook, unique by (`door`, `key`). `door` is `zalo:<account>` or `webhook:<source>`."""
+
+    door: str
+    key: str
+    name: str
+    received_at: datetime
+    occurred_at: datetime
+    payload: Any
+
+
+def take_in(tx: Tx, events: Sequence[Event]) -> set[tuple[str, str]]:
+    """Store events; returns (door, key) of those that were not there before."""
+    if not events:
+        return set()
+    rows = [
+        {
+            "door": event.door,
+            "key": event.key,
+            "name": event.name[:80],
+            "received_at": event.received_at,
+            "occurred_at": event.occurred_at,
+            "payload": event.payload,
+            "state": EventState.NEW.value,
+        }
+        for event in events
+    ]
+    statement = upsert(tx, webhook_events).on_conflict_do_nothing()
+    statement = statement.returning(webhook_events.c.door, webhook_events.c.key)
+    return {(row.door, row.key) for row in tx.execute(statement, rows)}
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one event, and why, without personal data."""
+
+    door: str
+    key: str
+    state: EventState
+    note: str = ""
+
+
+def settle(tx: Tx, fates: Sequence[Fate]) -> None:
+    """Write what became of events. One that is done needs its payload no longer: its content is where it belongs."""
+    ours = (
+        webhook_events.c.door == sa.bindparam("b_door"),
+        webhook_events.c.key == sa.bindparam("b_key"),
+    )
+    for done in (True, False):
+        values: dict[str, Any] = {"state": sa.bindparam("b_state"), "note": sa.bindparam("b_note")}
+        if done:
+            values["payload"] = None
+        rows = [
+            {"b_door": fate.door, "b_key": fate.key, "b_state": fate.state.value, "b_note": fate.note[:300]}
+            for fate in fates
+            if (fate.state is EventState.DONE) is done
+        ]
+        execute_many(tx, webhook_events.update().where(*ours).values(values), rows)
+
+
+def waiting(tx: Tx, door: str) -> list[Event]:
+    """Events of a door that wait to be understood, oldest first."""
+    query = (
+        sa.select(webhook_events)
+        .where(webhook_events.c.state == EventState.WAITING.value, webhook_events.c.door == door)
+        .order_by(webhook_events.c.id)
+    )
+    return [
+        Event(row.door, row.key, row.name, row.received_at, row.occurred_at, row.payload)
+        for row in tx.execute(query)
+    ]
+
+
+def by_state(tx: Tx) -> dict[tuple[str, str], int]:
+    """(door, state) to how many events."""
+    query = sa.select(webhook_events.c.door, webhook_events.c.state, sa.func.count().label("n")).group_by(
+        webhook_events.c.door, webhook_events.c.state
+    )
+    return {(row.door, row.state): row.n for row in tx.execute(query)}
+
+
+def add_counts(tx: Tx, deltas: Mapping[tuple[str, str], int], day: date) -> None:
+    """Add to the day's count of requests by (door, outcome); `day` is UTC."""
+    statement = upsert(tx, intake_counts)
+    statement = statement.on_conflict_do_update(
+        index_elements=["day", "door", "outcome"],
+        set_={"requests": intake_counts.c.requests + statement.excluded.requests},
+    )
+    rows = [
+        {"day": day, "door": door, "outcome": outcome, "requests": n}
+        for (door, outcome), n in sorted(deltas.items())
+    ]
+    execute_many(tx, statement, rows)
+
+
+def counts(tx: Tx, since: date) -> dict[tuple[str, str], int]:
+    """(door, outcome) to how many requests since that day."""
+    query = (
+        sa.select(
+            intake_counts.c.door, intake_counts.c.outcome, sa.func.sum(intake_counts.c.requests).label("n")
+        )
+        .where(intake_counts.c.day >= since)
+        .group_by(intake_counts.c.door, intake_counts.c.outcome)
+    )
+    return {(row.door, row.outcome): int(row.n) for row in tx.execute(query)}

@@ -1,0 +1,151 @@
+"""After the 200: from the spool into the database, and from there to an agent, within a second or so.
+
+Three loops side by side. Each survives what it depends on: a database or a Prefect server that is away only makes
+webhooks wait where they are, and the sweeps pick up whatever was not carried on from here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from amends.domain.journey import ComplaintJourney
+from amends.store import webhook_events
+from amends.store.spool import Spool
+from desk.counts import Counts
+from tasks.sweep import Runtime
+from tasks.webhooks import Doors, move_spooled
+
+Respond = Callable[[ComplaintJourney], Awaitable[Any]]
+
+LOOK_AGAIN_S = 15.0
+"""How long to wait after a failure, and at most between two looks into the spool."""
+FLUSH_S = 10.0
+REMEMBER, FORGET_EVERY = timedelta(hours=6), timedelta(hours=1)
+
+log = structlog.get_logger()
+
+
+class Reaction:
+    """Moves webhooks on and has journeys respond to them. `arrived` is its bell; `run` lasts until cancelled."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        spool: Spool,
+        doors: Doors,
+        journeys: Sequence[ComplaintJourney],
+        respond: Respond | None,
+        counts: Counts,
+    ) -> None:
+        """`respond` runs a journey's flow; None leaves everything to the sweeps."""
+        self._runtime, self._spool, self._doors, self._counts = runtime, spool, doors, counts
+        self._journeys: Mapping[str, ComplaintJourney] = {journey.name: journey for journey in journeys}
+        self._respond = respond
+        self._bell = asyncio.Event()
+        self._due: dict[str, None] = {}
+        self._work = asyncio.Event()
+        self._trouble: dict[str, str] = {}
+        self._forgot_at = runtime.clock.now()
+
+    def arrived(self, _door: str) -> None:
+        """Something was just committed to the spool. Call it from the event loop."""
+        self._bell.set()
+
+    def health(self) -> dict[str, Any]:
+        """What is wrong at present, by part, in words without personal data; empty when all is well."""
+        return dict(self._trouble)
+
+    async def run(self) -> None:
+        """Work until cancelled. What was left in the spool by an earlier desk is moved first."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._move())
+            loops.create_task(self._flush())
+            if self._respond is not None:
+                loops.create_task(self._answer(self._respond))
+
+    async def _move(self) -> None:
+        while True:
+            self._bell.clear()
+            try:
+                while await self._move_once():
+                    pass
+                self._trouble.pop("database", None)
+            except SQLAlchemyError as error:
+                self._tell("database", error)
+                await asyncio.sleep(LOOK_AGAIN_S)
+                continue
+            await self._rung(LOOK_AGAIN_S)
+
+    async def _rung(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        except TimeoutError:
+            pass
+
+    async def _move_once(self) -> int:
+        runtime = self._runtime
+        moved = await asyncio.to_thread(
+            move_spooled, runtime.store, self._spool, self._doors, runtime.clock.now()
+        )
+        polled = {j.name for j in self._journeys.values() if j.zalo_account in moved.accounts}
+        for name in sorted(moved.journeys | polled):
+            if name in self._journeys:
+                self._due[name] = None
+                self._work.set()
+        return moved.events
+
+    async def _answer(self, respond: Respond) -> None:
+        """One run at a time, each for all that has come in since the one before: load makes runs larger, not more."""
+        while True:
+            await self._work.wait()
+            name = next(iter(self._due))
+            del self._due[name]
+            try:
+                await respond(self._journeys[name])
+                self._trouble.pop(f"journey {name}", None)
+            except (
+                Exception
+            ) as error:  # Prefect's errors have no common root; the sweeps will do this run's work
+                self._tell(f"journey {name}", error)
+                self._due[name] = None
+                await asyncio.sleep(LOOK_AGAIN_S)
+            if not self._due:
+                self._work.clear()
+
+    async def _flush(self) -> None:
+        """Write the doors' counts down now and then: a flood of forgeries must not become a flood of writes."""
+        while True:
+            await asyncio.sleep(FLUSH_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write the counts now; they are kept for the next time when the database is away. Old keys are forgotten."""
+        now = self._runtime.clock.now()
+        if now - self._forgot_at > FORGET_EVERY:
+            # The database knows every event for good; the spool only has to outlast the vendor's repetitions.
+            await asyncio.to_thread(self._spool.forget, now - REMEMBER)
+            self._forgot_at = now
+        deltas = self._counts.take()
+        if not deltas:
+            return
+
+        def write() -> None:
+            with self._runtime.store.begin() as tx:
+                webhook_events.add_counts(tx, deltas, now.date())
+
+        try:
+            await asyncio.to_thread(write)
+        except SQLAlchemyError:
+            self._counts.put_back(deltas)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Once per kind of trouble, not once per try."""
+        told = type(error).__name__
+        if self._trouble.get(what) != told:
+            log.error("desk.trouble", what=what, error=told)
+        self._trouble[what] = told

@@ -1,0 +1,31 @@
+"""A rating has just come in by webhook: an agent hears of it now, not at the next sweep."""
+
+from datetime import timedelta
+
+from prefect import flow
+
+from amends.domain.journey import ComplaintJourney
+from tasks.acknowledge import acknowledge
+from tasks.close_cases import close_cases
+from tasks.detect import detect_news
+from tasks.notify_agents import notify_agents
+from tasks.open_tickets import open_tickets
+from tasks.survey import conclude_surveys
+from tasks.sweep import sweep_of
+
+
+@flow(name="rating-arrived", flow_run_name="{journey.name}: rating arrived", persist_result=False)
+async def rating_arrived(journey: ComplaintJourney) -> dict[str, dict[str, int]]:
+    """Bring what has just come in to an agent, and then say sorry to the customer.
+
+    These are steps of the complaint journey, in the order of their hurry, without a look at files and regular polls.
+    Whatever this run leaves undone, the next sweep does. An unhappy survey answer reopens its ticket.
+    """
+    async with sweep_of(journey, timedelta(0)) as sweep:
+        await detect_news(sweep)
+        await conclude_surveys(sweep)
+        await close_cases(sweep)
+        await open_tickets(sweep)
+        await notify_agents(sweep)
+        await acknowledge(sweep)
+        return {step: dict(tally.results) for step, tally in sweep.tallies.items()}

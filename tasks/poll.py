@@ -1,0 +1,123 @@
+"""Polls: ask Zalo for the answers to rating templates, and bring in what a webhook has only announced."""
+
+from datetime import UTC, datetime, timedelta
+
+from amends.domain.contacts import mask
+from amends.domain.journey.messages import CustomerMessage
+from amends.domain.journey.sources import ZnsRatingSource
+from amends.domain.outcome import Outcome, OutcomeClass
+from amends.store import cursors, inbox, incidents, journeys, webhook_events
+from amends.store.webhook_events import Event, EventState, Fate
+from connectors.errors import NeedsHuman, VendorUnavailable
+from connectors.events import Rated
+from connectors.zalo_events import read_event
+from tasks.intake import take_in
+from tasks.ratings import as_feedback, survey_source
+from tasks.sweep import Sweep
+
+POLL_OVERLAP = timedelta(hours=2)
+"""A rating may appear in the vendor's list later than its own time says; windows overlap, the inbox dedupes."""
+FIRST_POLL = timedelta(days=7)
+NEWS = timedelta(minutes=2)
+"""For so long an announced rating is worth a poll of its own; after that the regular ones will do."""
+GIVE_UP_AFTER = timedelta(hours=24)
+"""How long an announced rating may wait for a poll to tell whose it is."""
+_INCIDENT = "zns ratings"
+
+
+async def poll_ratings(sweep: Sweep) -> None:
+    """Ask for the answers to every rating template of the journey since the last time, with an overlap."""
+    if "zns" not in sweep.connectors.ratings:
+        return
+    now = sweep.now()
+    for template_id, source in _templates(sweep).items():
+        cursor = f"ratings:{sweep.journey.name}:{template_id}"
+        with sweep.store.read() as tx:
+            stored = cursors.get(tx, cursor)
+        since = datetime.fromisoformat(stored) - POLL_OVERLAP if stored else now - FIRST_POLL
+        if await _poll(sweep, template_id, source, min(since, now - sweep.read_back)):
+            with sweep.store.begin() as tx:
+                cursors.put(tx, cursor, now.astimezone(UTC).isoformat())
+    _settle_announced(sweep)
+
+
+async def poll_announced(sweep: Sweep) -> None:
+    """Fetch at once the ratings that webhooks have just announced: those name no template, only a poll does."""
+    if "zns" not in sweep.connectors.ratings:
+        return
+    now = sweep.now()
+    news = [event for event in _announced(sweep) if now - event.received_at < NEWS]
+    if not news:
+        return
+    since = min(event.occurred_at for event in news) - timedelta(minutes=5)
+    for template_id, source in _templates(sweep).items():
+        await _poll(sweep, template_id, source, since)
+    _settle_announced(sweep)
+
+
+async def _poll(sweep: Sweep, template_id: str, source: str, since: datetime) -> bool:
+    """Take in the answers of one template; False, and told to operators, when they could not be read."""
+    try:
+        answers = await sweep.connectors.ratings["zns"].ratings(template_id, since, sweep.now())
+    except VendorUnavailable as trouble:
+        sweep.tally("detect").reasons[mask(str(trouble))] += 1
+        if isinstance(trouble, NeedsHuman):
+            _raise_incident(sweep, trouble)
+        return False
+    if _INCIDENT in sweep.troubled:
+        with sweep.store.begin() as tx:
+            incidents.resolve(tx, _INCIDENT, sweep.now())
+        sweep.troubled.discard(_INCIDENT)
+    take_in(sweep, [as_feedback(answer, source) for answer in answers])
+    return True
+
+
+def _raise_incident(sweep: Sweep, trouble: NeedsHuman) -> None:
+    outcome = Outcome(OutcomeClass.NEEDS_HUMAN, code=trouble.code, detail=trouble.detail)
+    with sweep.store.begin() as tx:
+        incidents.report(tx, _INCIDENT, {trouble.code: (outcome, 1)}, sweep.now())
+    sweep.troubled.add(_INCIDENT)
+
+
+def _templates(sweep: Sweep) -> dict[str, str]:
+    """Template id to source name: every survey template that may be answered, and the journey's rating sources."""
+    longest = timedelta(hours=sweep.journey.survey.answer_window_hours) + timedelta(days=30)
+    with sweep.store.read() as tx:
+        versions = journeys.recent(tx, sweep.journey.name, sweep.now() - longest)
+        messages: list[CustomerMessage] = [sweep.version(tx, id_).survey.message for id_ in versions]
+    ours = {template.template_id for message in messages for template in message.zns.values()}
+    # A survey's answer has one source whichever way it comes, so a webhook and a poll bring one feedback.
+    templates = {template_id: survey_source(template_id) for template_id in sorted(ours)}
+    for source in sweep.journey.sources:
+        if isinstance(source, ZnsRatingSource):
+            templates.setdefault(source.template_id, source.name)
+    return templates
+
+
+def _announced(sweep: Sweep) -> list[Event]:
+    with sweep.store.read() as tx:
+        return webhook_events.waiting(tx, f"zalo:{sweep.journey.zalo_account}")
+
+
+def _settle_announced(sweep: Sweep) -> None:
+    """Tick off the announced ratings that a poll has brought by now, and give up on old ones."""
+    events, now = _announced(sweep), sweep.now()
+    if not events:
+        return
+    sources = sorted(set(_templates(sweep).values()))
+    with sweep.store.begin() as tx:
+        msg_ids = {event.key: _msg_id(event, now) for event in events}
+        arrived = inbox.known(tx, [id_ for id_ in msg_ids.values() if id_], sources)
+        fates = []
+        for event in events:
+            if msg_ids[event.key] in arrived:
+                fates.append(Fate(event.door, event.key, EventState.DONE, "brought by the poll it announced"))
+            elif now - event.received_at > GIVE_UP_AFTER:
+                told = "no journey here polls the template it answers"
+                fates.append(Fate(event.door, event.key, EventState.IGNORED, told))
+        webhook_events.settle(tx, fates)
+
+
+def _msg_id(event: Event, now: datetime) -> str | None:
+    fact = read_event(event.payload, None, now).fact
+    return fact.answer.msg_id if isinstance(fact, Rated) else None

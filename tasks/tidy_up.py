@@ -1,0 +1,56 @@
+"""Tidy up: settle doubts by asking the vendor, and keep its tokens from dying of disuse."""
+
+from amends.domain.contacts import mask
+from amends.domain.outcome import Outcome, OutcomeClass
+from amends.store import incidents, ledger, timeline
+from amends.store.ledger import Doubt
+from connectors.errors import VendorUnavailable
+from connectors.zalo_account import ZaloAccount
+from tasks.chunks import chunk_task
+from tasks.sweep import Sweep
+
+_INCIDENT = "zns tokens"
+
+
+async def tidy_up(sweep: Sweep) -> None:
+    """Ask Zalo about messages of unknown fate whose id we have; once a day, renew tokens nobody has used."""
+    zalo = sweep.connectors.zalo
+    if zalo is None:
+        return
+    with sweep.store.read() as tx:
+        doubts = ledger.doubts(tx, sweep.journey.name, "zns", sweep.settings.chunk_size)
+    if doubts:
+        await _settle(sweep, zalo, doubts)
+    if sweep.read_back:
+        await _keep_alive(sweep, zalo)
+
+
+@chunk_task("settle doubts")
+async def _settle(sweep: Sweep, zalo: ZaloAccount, doubts: list[Doubt]) -> None:
+    """One question per doubt, one after another: there are never more than the open calls of a sweep that died."""
+    for doubt in doubts:
+        try:
+            state = await zalo.delivery(doubt.provider_id)
+        except VendorUnavailable as trouble:
+            sweep.tally("settle doubts").reasons[mask(str(trouble))] += 1
+            return
+        if state == "not_found":
+            continue  # Zalo forgets old messages too: no proof that it never arrived
+        now = sweep.now()
+        with sweep.store.begin() as tx:
+            if ledger.prove(
+                tx, doubt.key, doubt.provider_id, now, f"proved by Zalo's message status: {state}"
+            ):
+                told = f"message {doubt.provider_id}: {state} says Zalo"
+                timeline.append(tx, [timeline.Entry(doubt.case_id, now, f"{doubt.step}.proved", told)])
+                sweep.tally("settle doubts").results["proved"] += 1
+
+
+async def _keep_alive(sweep: Sweep, zalo: ZaloAccount) -> None:
+    """A refresh token that is not used for three months dies, and with it the installation (zalo.md, OAuth v4)."""
+    outcome = await zalo.keep_alive()
+    with sweep.store.begin() as tx:
+        if isinstance(outcome, Outcome) and outcome.cls is OutcomeClass.NEEDS_HUMAN:
+            incidents.report(tx, _INCIDENT, {outcome.code or "unknown": (outcome, 1)}, sweep.now())
+        elif _INCIDENT in sweep.troubled:
+            incidents.resolve(tx, _INCIDENT, sweep.now())

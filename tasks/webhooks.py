@@ -1,0 +1,188 @@
+"""From the spool into the inbox: what the desk has answered 200 to becomes feedback, proofs and news, once each."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from amends.domain.intake import storable
+from amends.domain.journey import ComplaintJourney
+from amends.domain.journey.sources import WebhookSource
+from amends.settings import Settings
+from amends.store import webhook_events
+from amends.store.engine import Store, Tx
+from amends.store.spool import Spool, Spooled
+from amends.store.webhook_events import Event, EventState, Fate
+from connectors.events import VendorEvent
+from connectors.posted import read_posted
+from connectors.zalo_events import read_event
+from tasks.intake import keep
+from tasks.sweep import Sweep
+from tasks.vendor_events import act_on
+
+BATCH = 200
+"""Webhooks moved in one transaction."""
+ZALO, POSTED = "zalo:", "webhook:"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What this process can act on: every Zalo account, and the webhook sources of the journeys it knows."""
+
+    accounts: frozenset[str]
+    posted: Mapping[str, tuple[ComplaintJourney, WebhookSource]]
+
+    def names(self) -> list[str]:
+        return [
+            *(ZALO + account for account in sorted(self.accounts)),
+            *(POSTED + name for name in self.posted),
+        ]
+
+
+def doors_of(journeys: Iterable[ComplaintJourney], settings: Settings) -> Doors:
+    """The doors of these journeys. Raises ValueError when two journeys claim the same webhook source."""
+    posted: dict[str, tuple[ComplaintJourney, WebhookSource]] = {}
+    for journey in journeys:
+        for source in journey.sources:
+            if not isinstance(source, WebhookSource):
+                continue
+            if source.name in posted:
+                raise ValueError(
+                    f"two journeys have a webhook source {source.name!r}; its name is its address, so rename one"
+                )
+            posted[source.name] = (journey, source)
+    return Doors(frozenset(settings.all_zalo_accounts()), posted)
+
+
+@dataclass(slots=True)
+class Moved:
+    """What a move from the spool came to."""
+
+    events: int = 0
+    news: int = 0
+    """Events that were not known before."""
+    journeys: set[str] = field(default_factory=set)
+    """Journeys with new feedback to judge."""
+    accounts: set[str] = field(default_factory=set)
+    """Zalo accounts with an announced rating that only a poll can place."""
+
+
+def move_spooled(store: Store, spool: Spool, doors: Doors, now: datetime) -> Moved:
+    """Move up to a batch from the spool into the database; nothing leaves the spool before it is committed there.
+
+    Raises SQLAlchemyError when the database is away; the spool then still has everything.
+    """
+    moved = Moved()
+    spooled = spool.peek(BATCH, doors.names())
+    if not spooled:
+        return moved
+    try:
+        with store.begin() as tx:
+            _act(tx, spooled, doors, now, moved)
+    except SQLAlchemyError:
+        raise
+    except Exception:
+        # A bug met by one event must not stop the others, nor every later sweep.
+        moved = _one_by_one(store, spooled, doors, now)
+    spool.drop([row.id for row in spooled])
+    moved.events = len(spooled)
+    return moved
+
+
+def _one_by_one(store: Store, spooled: Sequence[Spooled], doors: Doors, now: datetime) -> Moved:
+    moved = Moved()
+    for row in spooled:
+        try:
+            with store.begin() as tx:
+                _act(tx, [row], doors, now, moved)
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            log.error("webhook.unreadable", door=row.door, key=row.key, error=type(error).__name__)
+            with store.begin() as tx:
+                webhook_events.take_in(tx, [_event(row, "unknown", row.received_at, _kept(row))])
+                note = f"could not be acted on: {type(error).__name__}"
+                webhook_events.settle(tx, [Fate(row.door, row.key, EventState.UNREADABLE, note)])
+    return moved
+
+
+def _act(tx: Tx, spooled: Sequence[Spooled], doors: Doors, now: datetime, moved: Moved) -> None:
+    for account in sorted({row.door.removeprefix(ZALO) for row in spooled if row.door.startswith(ZALO)}):
+        _act_on_zalo(tx, account, [row for row in spooled if row.door == ZALO + account], now, moved)
+    for row in spooled:
+        if row.door.startswith(POSTED):
+            _act_on_posted(tx, row, *doors.posted[row.door.removeprefix(POSTED)], now, moved)
+
+
+def _act_on_zalo(tx: Tx, account: str, rows: Sequence[Spooled], now: datetime, moved: Moved) -> None:
+    read: dict[str, VendorEvent | str] = {}
+    events = []
+    for row in rows:
+        payload = _kept(row)
+        try:
+            understood = read_event(payload, row.server or None, now)
+            read[row.key] = understood
+            events.append(_event(row, understood.name, understood.occurred_at, payload))
+        except ValueError as error:
+            read[row.key] = str(error)
+            events.append(_event(row, str(payload.get("event_name") or "unknown"), row.received_at, payload))
+    stored = webhook_events.take_in(tx, events)
+    new = [row.key for row in rows if (row.door, row.key) in stored]
+    known = {key: event for key in new if isinstance(event := read[key], VendorEvent)}
+    acted = act_on(tx, account, list(known.values()), now)
+    fates = dict(zip(known, acted.fates, strict=True))
+    fates |= {key: (EventState.UNREADABLE, told) for key in new if isinstance(told := read[key], str)}
+    webhook_events.settle(tx, [Fate(ZALO + account, key, *fate) for key, fate in fates.items()])
+    moved.news += len(new)
+    moved.journeys |= acted.journeys
+    if any(state is EventState.WAITING for state, _ in acted.fates):
+        moved.accounts.add(account)
+
+
+def _act_on_posted(
+    tx: Tx, row: Spooled, journey: ComplaintJourney, source: WebhookSource, now: datetime, moved: Moved
+) -> None:
+    payload = storable(json.loads(row.body))
+    if not webhook_events.take_in(tx, [_event(row, "rating", row.received_at, None)]):
+        return
+    found = read_posted(
+        payload, source.columns, source=source.name, key=row.key, now=row.received_at, zone=journey.timezone
+    )
+    new, rejected = keep(tx, journey.name, found, now)
+    note = f"{new} feedback, {rejected} quarantined"
+    webhook_events.settle(tx, [Fate(row.door, row.key, EventState.DONE, note)])
+    moved.news += 1
+    if new:
+        moved.journeys.add(journey.name)
+
+
+def _event(row: Spooled, name: str, occurred_at: datetime, payload: Any) -> Event:
+    return Event(row.door, row.key, name, row.received_at, occurred_at, payload)
+
+
+def _kept(row: Spooled) -> dict[str, Any]:
+    payload = storable(json.loads(row.body))
+    return payload if isinstance(payload, dict) else {"body": payload}
+
+
+def move_left_behind(sweep: Sweep) -> None:
+    """Move what a desk that died has left in the spool of this home; costs one look at the disk when there is none."""
+    path = sweep.settings.spool_file()
+    if not path.exists():
+        return
+    spool = Spool(path)
+    doors = doors_of([sweep.journey], sweep.settings)
+    try:
+        while spool.waiting():
+            moved = move_spooled(sweep.store, spool, doors, sweep.now())
+            sweep.tally("detect").results["webhooks"] += moved.news
+            if not moved.events:  # for doors of other journeys
+                break
+    finally:
+        spool.close()
