@@ -54,12 +54,17 @@ def keep_desk(
     runtime = Runtime(settings, store, SystemClock())
     use_runtime(runtime)
     with listener, temporary_settings(_prefect(settings)):
-        respond = rating_arrived if PREFECT_API_URL.value() else None
+        respond = respond_apart if PREFECT_API_URL.value() else None
         if respond is None:
             warn(
                 "no Prefect server (PREFECT_API_URL, or a running `amends serve`): webhooks wait for the next sweep"
             )
-        asyncio.run(_serve(runtime, doors, journeys, respond, listener))
+        asyncio.run(run_desk(runtime, doors, journeys, respond, listener))
+
+
+async def respond_apart(journey: ComplaintJourney) -> None:
+    """The journey's flow in a thread with a loop of its own: its database calls block, and no 200 may wait for them."""
+    await asyncio.to_thread(lambda: asyncio.run(rating_arrived(journey)))
 
 
 def unlocked(doors: Doors, settings: Settings) -> list[str]:
@@ -89,7 +94,7 @@ def _prefect(settings: Settings) -> dict[Any, Any]:
     return {PREFECT_API_URL: url} if url else {}
 
 
-async def _serve(
+async def run_desk(
     runtime: Runtime,
     doors: Doors,
     journeys: Sequence[ComplaintJourney],

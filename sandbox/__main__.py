@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import socket
-import sys
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -55,7 +54,8 @@ class _Server(uvicorn.Server):
 
 def _exit_when_stdin_closes() -> None:
     # Reading ends when the last holder of the pipe's other end is gone, even by kill -9.
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os._exit(0)
 
 
