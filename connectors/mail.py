@@ -1,4 +1,7 @@
-"""Mails to customers, in plain text, through the mail server of `AMENDS_CUSTOMER_MAIL_URL`."""
+"""Mails to customers, in plain text, through the mail server of `AMENDS_CUSTOMER_MAIL_URL`.
+
+Protocol: SMTP (RFC 5321), its reply codes by stage; LOGIN and STARTTLS as RFC 4954 and 3207 have them.
+"""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +31,11 @@ _THREADS = 8
 
 class CustomerMail:
     """Channel "email". Use as `async with`. An URL that is no mail URL makes every send `NEEDS_HUMAN`.
+
+    What a caller does with an outcome: `ACCEPTED`: the server has taken it (delivery may still bounce).
+    `RETRY_LATER` (4xx, no server): surely not handed in. `UNREACHABLE` (5xx at RCPT, no usable address): the next
+    channel. `PAYLOAD_REFUSED` (5xx at DATA): this mail never goes. `NEEDS_HUMAN` (5xx at login or sender, wrong URL):
+    the settings. `UNCERTAIN` (lost after DATA): never repeat.
 
     `Message-ID` is derived from the message's key: a mail repeated by an operator can be told as the same
     one by mail programs and in the server's log.

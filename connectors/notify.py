@@ -2,6 +2,7 @@
 
 Apprise answers only yes or no, so it cannot say whether a failed notification left. Agent notifications are
 `at_least_once` by policy: a no is `RETRY_LATER`, and an agent may, seldom, read one notice twice.
+Library and URL forms: the Apprise project's documentation of its notification services.
 """
 
 import asyncio
@@ -31,6 +32,10 @@ class AppriseNotifier:
 
     An entry is an Apprise URL (see `AppriseContact` for its pace), or `amends-file:///folder/file.jsonl` for
     a file that gets one JSON line per notification.
+
+    What a caller does with an outcome: `ACCEPTED`: settled. `RETRY_LATER`: again later, also when it may have left.
+    `NEEDS_HUMAN` (`stops="target"`: no address, or one that is not understood): this contact waits for the settings.
+    `PAYLOAD_REFUSED`: there was nothing to say. `UNREACHABLE`: nobody was named.
     """
 
     name = "notify"

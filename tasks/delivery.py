@@ -29,7 +29,7 @@ from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.ledger import Intent
 from connectors.ports import Message, Recipient
-from tasks.sweep import Sweep, Tally
+from tasks.sweep import Sweep, Tally, at_account
 
 PAUSE = timedelta(minutes=15)
 """How long a paused journey, or a channel that needs a person, waits before it is looked at again."""
@@ -53,11 +53,6 @@ class Call:
     job: Job
     send: Send
     intent: Intent
-
-    @property
-    def target(self) -> str:
-        """The one template or staff contact of the channel that this call uses."""
-        return _target(self.send)
 
     @property
     def tries(self) -> int:
@@ -227,7 +222,7 @@ class Wave:
             return Postpone(
                 now + PAUSE, f"{decision.channel} is not set up; fill in its settings", routine=True
             )
-        for what in (decision.channel, _target(decision)):
+        for what in self._filed_under(decision):
             if (until := self.sweep.stopped.get(what)) and until > now:
                 return Postpone(until, f"{what} is stopped until its incident is solved", routine=True)
         return decision
@@ -236,17 +231,24 @@ class Wave:
         found: dict[str, dict[str, tuple[Outcome, int]]] = {}
         for call, outcome in answered:
             if outcome.cls is OutcomeClass.NEEDS_HUMAN:
-                codes = found.setdefault(call.send.channel if outcome.stops == "channel" else call.target, {})
+                channel, target = self._filed_under(call.send)
+                codes = found.setdefault(channel if outcome.stops == "channel" else target, {})
                 code = outcome.code or "unknown"
                 codes[code] = (outcome, codes.get(code, (outcome, 0))[1] + 1)
             elif outcome.accepted:
-                for works in {call.send.channel, call.target} & self.sweep.troubled:
+                for works in {*self._filed_under(call.send)} & self.sweep.troubled:
                     incidents.resolve(tx, works, now)
                     self.sweep.troubled.discard(works)
         for stopped, codes in found.items():
             self.sweep.stopped[stopped] = now + PAUSE
             self.sweep.troubled.add(stopped)
             incidents.report(tx, stopped, codes, now)
+
+    def _filed_under(self, send: Send) -> tuple[str, str]:
+        """What an incident of this send is filed under: its channel, or its one template or staff contact."""
+        account = self.sweep.journey.zalo_account
+        target = f"{send.channel}:{send.contact or send.template_id or 'text'}"
+        return at_account(send.channel, account), at_account(target, account)
 
     def _line(self, case_id: int, result: str, detail: str, now: datetime) -> timeline.Entry:
         return timeline.Entry(case_id, now, f"{self.step}.{result}", detail)
@@ -261,10 +263,6 @@ _RESULT_OF = {
 }
 _TOLD_ALREADY = ("sent", "watched", "uncertain")
 """Results whose line was written when the answer came, or that are no news."""
-
-
-def _target(send: Send) -> str:
-    return f"{send.channel}:{send.contact or send.template_id or 'text'}"
 
 
 def _intent(job: Job, send: Send) -> Intent:

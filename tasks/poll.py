@@ -13,7 +13,7 @@ from connectors.events import Rated
 from connectors.zalo_events import read_event
 from tasks.intake import take_in
 from tasks.ratings import as_feedback, survey_source
-from tasks.sweep import Sweep
+from tasks.sweep import Sweep, at_account
 
 POLL_OVERLAP = timedelta(hours=2)
 """A rating may appear in the vendor's list later than its own time says; windows overlap, the inbox dedupes."""
@@ -22,7 +22,6 @@ NEWS = timedelta(minutes=2)
 """For so long an announced rating is worth a poll of its own; after that the regular ones will do."""
 GIVE_UP_AFTER = timedelta(hours=24)
 """How long an announced rating may wait for a poll to tell whose it is."""
-_INCIDENT = "zns ratings"
 
 
 async def poll_ratings(sweep: Sweep) -> None:
@@ -64,10 +63,11 @@ async def _poll(sweep: Sweep, template_id: str, source: str, since: datetime) ->
         if isinstance(trouble, NeedsHuman):
             _raise_incident(sweep, trouble)
         return False
-    if _INCIDENT in sweep.troubled:
+    incident = _incident(sweep)
+    if incident in sweep.troubled:
         with sweep.store.begin() as tx:
-            incidents.resolve(tx, _INCIDENT, sweep.now())
-        sweep.troubled.discard(_INCIDENT)
+            incidents.resolve(tx, incident, sweep.now())
+        sweep.troubled.discard(incident)
     take_in(sweep, [as_feedback(answer, source) for answer in answers])
     return True
 
@@ -75,8 +75,12 @@ async def _poll(sweep: Sweep, template_id: str, source: str, since: datetime) ->
 def _raise_incident(sweep: Sweep, trouble: NeedsHuman) -> None:
     outcome = Outcome(OutcomeClass.NEEDS_HUMAN, code=trouble.code, detail=trouble.detail)
     with sweep.store.begin() as tx:
-        incidents.report(tx, _INCIDENT, {trouble.code: (outcome, 1)}, sweep.now())
-    sweep.troubled.add(_INCIDENT)
+        incidents.report(tx, _incident(sweep), {trouble.code: (outcome, 1)}, sweep.now())
+    sweep.troubled.add(_incident(sweep))
+
+
+def _incident(sweep: Sweep) -> str:
+    return at_account("zns ratings", sweep.journey.zalo_account)
 
 
 def _templates(sweep: Sweep) -> dict[str, str]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from amends.clock import Clock, SystemClock
 from amends.domain.journey import ComplaintJourney
+from amends.domain.journey.base import DEFAULT_ACCOUNT
 from amends.encryption import cipher_of
 from amends.logs import set_up_logs
 from amends.settings import Settings
@@ -29,6 +30,14 @@ class Runtime:
     clock: Clock
     memory: TemplateMemory = field(default_factory=TemplateMemory)
     """What Zalo said about templates and quotas, for as long as it is fresh."""
+
+
+def at_account(what: str, account: str) -> str:
+    """What an incident about a Zalo channel or template is filed under: each Official Account has its own."""
+    channel, _, rest = what.partition(":")
+    if account == DEFAULT_ACCOUNT or not channel.startswith(("zns", "zalo_chat")):
+        return what
+    return f"{channel}@{account}{':' if rest else ''}{rest}"[:80]
 
 
 _of_process: list[Runtime] = []

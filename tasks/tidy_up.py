@@ -7,9 +7,7 @@ from amends.store.ledger import Doubt
 from connectors.errors import VendorUnavailable
 from connectors.zalo_account import ZaloAccount
 from tasks.chunks import chunk_task
-from tasks.sweep import Sweep
-
-_INCIDENT = "zns tokens"
+from tasks.sweep import Sweep, at_account
 
 
 async def tidy_up(sweep: Sweep) -> None:
@@ -49,8 +47,9 @@ async def _settle(sweep: Sweep, zalo: ZaloAccount, doubts: list[Doubt]) -> None:
 async def _keep_alive(sweep: Sweep, zalo: ZaloAccount) -> None:
     """A refresh token that is not used for three months dies, and with it the installation (zalo.md, OAuth v4)."""
     outcome = await zalo.keep_alive()
+    incident = at_account("zns tokens", sweep.journey.zalo_account)
     with sweep.store.begin() as tx:
         if isinstance(outcome, Outcome) and outcome.cls is OutcomeClass.NEEDS_HUMAN:
-            incidents.report(tx, _INCIDENT, {outcome.code or "unknown": (outcome, 1)}, sweep.now())
-        elif _INCIDENT in sweep.troubled:
-            incidents.resolve(tx, _INCIDENT, sweep.now())
+            incidents.report(tx, incident, {outcome.code or "unknown": (outcome, 1)}, sweep.now())
+        elif incident in sweep.troubled:
+            incidents.resolve(tx, incident, sweep.now())

@@ -23,6 +23,7 @@ from connectors.events import (
     VendorEvent,
 )
 from tasks.ratings import as_feedback, survey_source
+from tasks.sweep import at_account
 
 CHAT = "zalo-chat"
 """The source of chat messages in the inbox."""
@@ -59,7 +60,7 @@ def act_on(tx: Tx, account: str, events: Sequence[VendorEvent], now: datetime) -
             case CustomerActed():
                 fate = EventState.DONE, "the chat window of this user is open"
             case TemplateChanged():
-                fate = _template_changed(tx, event.fact, now)
+                fate = _template_changed(tx, account, event.fact, now)
             case None:
                 fate = EventState.IGNORED, "means nothing to any journey"
         acted.fates.append(fate)
@@ -148,13 +149,13 @@ def _wrote(tx: Tx, user: ZaloId, fact: CustomerWrote, at: datetime, now: datetim
 def _shared(tx: Tx, account: str, fact: ContactShared) -> tuple[EventState, str]:
     if fact.phone is None:
         return EventState.IGNORED, "the phone number is not usable"
-    customer_id = inbox.customer_by_phone(tx, fact.phone, fact.name or None, fact.user_id)
+    customer_id = inbox.customer_by_phone(tx, fact.phone, fact.name[:200] or None, fact.user_id)
     zalo_users.belongs_to(tx, ZaloId(account, fact.user_id), customer_id)
     return EventState.DONE, "the user is known by phone number now"
 
 
-def _template_changed(tx: Tx, fact: TemplateChanged, now: datetime) -> tuple[EventState, str]:
-    stopped = f"zns:{fact.template_id}"
+def _template_changed(tx: Tx, account: str, fact: TemplateChanged, now: datetime) -> tuple[EventState, str]:
+    stopped = at_account(f"zns:{fact.template_id}", account)
     if fact.usable:
         incidents.resolve(tx, stopped, now)
         return EventState.DONE, f"template {fact.template_id} may be sent again"
