@@ -8,6 +8,7 @@ useless without the keys, which never are in it.
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
@@ -77,7 +78,8 @@ def _keys_in(file: Path) -> list[str]:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Written aside and linked into place: of two processes that start together one wins, and nobody ever
         # reads half a key.
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
+        # A draft of each one's own: threads share a process id, and so do containers that share a volume.
+        draft = file.with_name(f"{file.name}.{uuid4().hex}")
         draft.touch(mode=0o600)
         draft.write_text(new_key() + "\n", encoding="ascii")
         try:

@@ -7,7 +7,7 @@ Every field is an environment variable with the prefix `AMENDS_` (nested ones wi
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from amends.domain.journey.base import DEFAULT_ACCOUNT
@@ -90,6 +90,15 @@ class Settings(BaseSettings):
         ge=10,
         description="How long a sweep owns the cases it claimed; a dead sweep's are free after that.",
     )
+
+    @field_validator("zalo_accounts")
+    @classmethod
+    def _no_second_default(cls, accounts: dict[str, ZaloSettings]) -> dict[str, ZaloSettings]:
+        if DEFAULT_ACCOUNT in accounts:
+            raise ValueError(
+                f"{DEFAULT_ACCOUNT!r} is the account of AMENDS_ZALO__...; give this one another name"
+            )
+        return accounts
 
     def zalo_account(self, name: str) -> ZaloSettings | None:
         """The Official Account that journeys call `name`; None when it is not set."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from amends.domain.columns import Columns
+from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.intake import fingerprint, storable, to_feedback
 from amends.domain.shapes import guess_columns, header_of
@@ -37,11 +38,21 @@ def read_posted(
         columns = guess_columns(header_of(objects), dated=False)
     if columns is None:
         fix = "name the fields under `columns` of this source in the journey"
-        names = ", ".join(header_of(objects))[:200]
+        names = mask(", ".join(header_of(objects)))[:200]
         return [
             _refused(source, location, "columns", f"its fields are not known to us: {names}", fix, payload)
         ]
+    rows = [inner for row in rows for inner in _records(row, columns.records)]
     return [_read(row, columns, n, source, key, now, zone) for n, row in enumerate(rows, start=1)]
+
+
+def _records(row: Any, records: str | None) -> list[Any]:
+    """The ratings in a list inside the object, each with the single values around the list as `parent`."""
+    inside = row.get(records) if records and isinstance(row, Mapping) else None
+    if not isinstance(inside, list):
+        return [row]
+    parent = {name: value for name, value in row.items() if not isinstance(value, list | dict)}
+    return [{"parent": parent, **one} if isinstance(one, Mapping) else one for one in inside]
 
 
 def _read(

@@ -173,8 +173,8 @@ class Wave:
         agenda.postpone(tx, [(call.job.claim, now) for call in self._carry_out(tx, again, now)])
 
     def _with_proofs(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> list[tuple[Call, Outcome]]:
-        """A doubt that a delivery webhook has settled while the call was still open is none."""
-        doubts = [call.intent.key for call, outcome in answered if outcome.cls is OutcomeClass.UNCERTAIN]
+        """What a delivery webhook has proved while the call was still open has arrived, whatever the answer says."""
+        doubts = [call.intent.key for call, outcome in answered if not outcome.accepted]
         proved = ledger.accepted_among(tx, doubts) if doubts else {}
         return [
             (

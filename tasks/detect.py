@@ -86,7 +86,7 @@ def _record_answers(
 ) -> list[Route]:
     """Note the answers, settle sends they prove, and wake the cases that wait for them."""
     found = cases.load(tx, [proof.case_id for _, proof in answers], messages_since=now) if answers else {}
-    noted = []
+    noted, lines = [], []
     for feedback, proof in answers:
         case = found[proof.case_id]
         judgement = judge(feedback.rating, feedback.scale, sweep.version(tx, case.version_id))
@@ -102,9 +102,12 @@ def _record_answers(
                 f"survey answer: {judgement.reason}",
             )
         )
-        if proof.state in ledger.UNKNOWN_FATE:
-            ledger.prove(tx, proof.key, _vendor_ids(feedback)[0], now, "proved by the customer's answer")
-    lines = []
+        msg_id = _vendor_ids(feedback)[0]
+        if proof.state in ledger.PROVABLE and ledger.prove(
+            tx, proof.key, msg_id, now, "proved by the customer's answer"
+        ):
+            told = f"message {msg_id}: the customer has answered it"
+            lines.append(timeline.Entry(proof.case_id, now, f"{proof.step}.proved", told))
     for answer in surveys.answered(tx, noted):
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
         agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")

@@ -32,15 +32,18 @@ class StoreVault:
         except KeyProblem as problem:
             raise VaultProblem(str(problem)) from None
         if not is_sealed(found.refresh_token):
-            self.save(account, opened)  # stored before there was encryption
+            with self._store.begin() as tx:  # stored before there was encryption
+                credentials.exchange(tx, account, found, self._sealed(opened))
         return opened
 
     def save(self, account: str, tokens: Tokens) -> None:
-        pair = credentials.Credentials(
+        with self._store.begin() as tx:
+            credentials.save(tx, account, self._sealed(tokens))
+
+    def _sealed(self, tokens: Tokens) -> credentials.Credentials:
+        return credentials.Credentials(
             self._cipher.seal(tokens.access_token), self._cipher.seal(tokens.refresh_token), tokens.expires_at
         )
-        with self._store.begin() as tx:
-            credentials.save(tx, account, pair)
 
     def acquire(self, account: str, holder: str, until: datetime, now: datetime) -> bool:
         with self._store.begin() as tx:

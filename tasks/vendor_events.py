@@ -37,6 +37,8 @@ class Acted:
     """One for each event, in order."""
     journeys: set[str] = field(default_factory=set)
     """Journeys with new feedback to judge."""
+    templates: set[str] = field(default_factory=set)
+    """Templates of which something else is true now than a moment ago."""
 
 
 def act_on(tx: Tx, account: str, events: Sequence[VendorEvent], now: datetime) -> Acted:
@@ -61,6 +63,7 @@ def act_on(tx: Tx, account: str, events: Sequence[VendorEvent], now: datetime) -
                 fate = EventState.DONE, "the chat window of this user is open"
             case TemplateChanged():
                 fate = _template_changed(tx, account, event.fact, now)
+                acted.templates.add(event.fact.template_id)
             case None:
                 fate = EventState.IGNORED, "means nothing to any journey"
         acted.fates.append(fate)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from amends.domain.intake import storable
 from amends.domain.journey import ComplaintJourney
@@ -71,6 +71,8 @@ class Moved:
     """Journeys with new feedback to judge."""
     accounts: set[str] = field(default_factory=set)
     """Zalo accounts with an announced rating that only a poll can place."""
+    templates: set[str] = field(default_factory=set)
+    """Zalo templates that were approved, rejected or disabled: what is remembered of them is stale."""
 
 
 def move_spooled(store: Store, spool: Spool, doors: Doors, now: datetime) -> Moved:
@@ -85,14 +87,19 @@ def move_spooled(store: Store, spool: Spool, doors: Doors, now: datetime) -> Mov
     try:
         with store.begin() as tx:
             _act(tx, spooled, doors, now, moved)
-    except SQLAlchemyError:
-        raise
-    except Exception:
+    except Exception as error:
+        if _database_away(error):
+            raise
         # A bug met by one event must not stop the others, nor every later sweep.
         moved = _one_by_one(store, spooled, doors, now)
     spool.drop([row.id for row in spooled])
     moved.events = len(spooled)
     return moved
+
+
+def _database_away(error: Exception) -> bool:
+    """Whether it is our database that has trouble, and not one event that brings something it cannot store."""
+    return isinstance(error, SQLAlchemyError) and not isinstance(error, DataError | IntegrityError)
 
 
 def _one_by_one(store: Store, spooled: Sequence[Spooled], doors: Doors, now: datetime) -> Moved:
@@ -101,12 +108,12 @@ def _one_by_one(store: Store, spooled: Sequence[Spooled], doors: Doors, now: dat
         try:
             with store.begin() as tx:
                 _act(tx, [row], doors, now, moved)
-        except SQLAlchemyError:
-            raise
         except Exception as error:
+            if _database_away(error):
+                raise
             log.error("webhook.unreadable", door=row.door, key=row.key, error=type(error).__name__)
             with store.begin() as tx:
-                webhook_events.take_in(tx, [_event(row, "unknown", row.received_at, _kept(row))])
+                webhook_events.take_in(tx, [_event(row, "unknown", row.received_at, _as_it_came(row))])
                 note = f"could not be acted on: {type(error).__name__}"
                 webhook_events.settle(tx, [Fate(row.door, row.key, EventState.UNREADABLE, note)])
     return moved
@@ -141,6 +148,7 @@ def _act_on_zalo(tx: Tx, account: str, rows: Sequence[Spooled], now: datetime, m
     webhook_events.settle(tx, [Fate(ZALO + account, key, *fate) for key, fate in fates.items()])
     moved.news += len(new)
     moved.journeys |= acted.journeys
+    moved.templates |= acted.templates
     if any(state is EventState.WAITING for state, _ in acted.fates):
         moved.accounts.add(account)
 
@@ -169,6 +177,11 @@ def _event(row: Spooled, name: str, occurred_at: datetime, payload: Any) -> Even
 def _kept(row: Spooled) -> dict[str, Any]:
     payload = storable(json.loads(row.body))
     return payload if isinstance(payload, dict) else {"body": payload}
+
+
+def _as_it_came(row: Spooled) -> dict[str, Any]:
+    """The body of an event that we have failed to read: as text, which is stored whatever it is."""
+    return {"body": storable(row.body.decode(errors="replace"))}
 
 
 def move_left_behind(sweep: Sweep) -> None:

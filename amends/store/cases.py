@@ -232,11 +232,11 @@ def histories(tx: Tx, wanted: Sequence[Case]) -> dict[int, History]:
     texts: dict[int, list[tuple[int, str]]] = {case.id: [] for case in wanted}
     query = (
         sa.select(feedbacks.c.case_id, feedbacks.c.rating, feedbacks.c.text)
-        .where(feedbacks.c.case_id.in_(list(texts)))
+        .where(feedbacks.c.case_id.in_(list(texts)), feedbacks.c.rating.is_not(None))
         .order_by(feedbacks.c.occurred_at, feedbacks.c.id)
     )
     for row in tx.execute(query):
-        texts[row.case_id].append((int(row.rating or 0), row.text))
+        texts[row.case_id].append((int(row.rating), row.text))
     earlier: dict[int, list[tuple[int, datetime, str | None]]] = {}
     people = sorted({case.customer.id for case in wanted})
     older = (

@@ -36,6 +36,14 @@ def save(tx: Tx, account: str, pair: Credentials) -> None:
     tx.execute(statement.on_conflict_do_update(index_elements=["account"], set_=values))
 
 
+def exchange(tx: Tx, account: str, old: Credentials, pair: Credentials) -> None:
+    """Put `pair` in the place of `old`, unless somebody has saved another one meanwhile."""
+    statement = credentials.update().where(
+        credentials.c.account == account, credentials.c.refresh_token == old.refresh_token
+    )
+    tx.execute(statement.values(access_token=pair.access_token, refresh_token=pair.refresh_token))
+
+
 def acquire(tx: Tx, account: str, holder: str, until: datetime, now: datetime) -> bool:
     """Take the refresh lock unless somebody else's lease on it is still running."""
     tx.execute(upsert(tx, credentials).values(account=account).on_conflict_do_nothing())

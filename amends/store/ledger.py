@@ -26,8 +26,8 @@ from amends.store.schema import effects
 from amends.store.sql import execute_many, upsert
 from amends.store.tickets import clock_ordinal
 
-UNKNOWN_FATE = (EffectState.SENDING, EffectState.UNCERTAIN)
-"""States in which the call may or may not have arrived."""
+PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING)
+"""States that a proof of arrival ends: the fate is unknown, or a vendor said "busy" and did it all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,7 @@ def settle(
 ) -> None:
     """Write the vendor's answers. A row that another sweep took over meanwhile is left to that sweep.
 
+    Of a row that the vendor's webhook has proved meanwhile, only an acceptance is written: it knows the cost.
     `attempts` is the number of tries per key so far, for the pace of the next one.
     """
     statement = (
@@ -142,7 +143,7 @@ def settle(
         .where(
             effects.c.key == sa.bindparam("b_key"),
             effects.c.owner == owner,
-            effects.c.state == EffectState.SENDING.value,
+            effects.c.state.in_([EffectState.SENDING.value, sa.bindparam("b_proved")]),
         )
         .values(
             state=sa.bindparam("b_state"),
@@ -163,6 +164,7 @@ def settle(
         rows.append(
             {
                 "b_key": intent.key,
+                "b_proved": (state if outcome.accepted else EffectState.SENDING).value,
                 "b_state": state.value,
                 "b_class": outcome.cls.value,
                 "b_provider_id": outcome.provider_id,
@@ -289,17 +291,17 @@ def accepted_among(tx: Tx, keys: Sequence[str]) -> dict[str, str | None]:
 
 
 def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> bool:
-    """Settle an effect whose fate is unknown by the vendor's own proof that it arrived. False when it was known."""
-    unknown = [state.value for state in UNKNOWN_FATE]
+    """Settle an effect by the vendor's own proof that it arrived. False when it was settled before."""
     statement = (
         effects.update()
-        .where(effects.c.key == key, effects.c.state.in_(unknown))
+        .where(effects.c.key == key, effects.c.state.in_([state.value for state in PROVABLE]))
         .values(
             state=EffectState.ACCEPTED.value,
             outcome_class=OutcomeClass.ACCEPTED.value,
             provider_id=provider_id,
             detail=detail,
             settled_at=now,
+            next_attempt_at=None,
         )
     )
     return tx.execute(statement).rowcount == 1

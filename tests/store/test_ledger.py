@@ -243,7 +243,17 @@ def test_the_vendors_proof_settles_an_unknown_fate(store: Store, outcome: Outcom
     assert (proved.state, proved.provider_id, proved.settled_at) == ("accepted", "m-7", NINE + HOUR)
 
 
-@pytest.mark.parametrize("outcome", [ACCEPTED, REFUSED, BUSY])
+def test_a_proof_ends_the_waiting_after_a_busy_answer(store: Store) -> None:
+    with store.begin() as tx:
+        busy = intent(add_case(tx))
+        begin(tx, busy)
+        settle(tx, busy, BUSY)
+        assert ledger.prove(tx, busy.key, "m-7", NINE + HOUR, "delivery webhook")
+        assert (row(tx).state, row(tx).next_attempt_at) == ("accepted", None)
+        assert begin(tx, busy, owner="other") == set()
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, REFUSED])
 def test_a_known_fate_needs_no_proof(store: Store, outcome: Outcome) -> None:
     with store.begin() as tx:
         known = intent(add_case(tx))
