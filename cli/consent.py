@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import typer
 
 from amends.clock import SystemClock
+from amends.domain.journey.base import DEFAULT_ACCOUNT
 from amends.domain.outcome import Outcome
 from amends.encryption import cipher_of
 from amends.settings import Settings, ZaloSettings
@@ -29,9 +30,12 @@ def log_in(
     """Walk through the consent of account `name`. Raises Trouble with the fix."""
     account = settings.zalo_account(name)
     if account is None:
-        raise Trouble(
-            f"there is no Zalo account {name!r} in the settings; set AMENDS_ZALO__APP_ID and its fellows", 2
+        fix = (
+            "set AMENDS_ZALO__APP_ID and its fellows"
+            if name == DEFAULT_ACCOUNT
+            else f'add "{name}" to AMENDS_ZALO_ACCOUNTS'
         )
+        raise Trouble(f"there is no Zalo account {name!r} in the settings; {fix}", 2)
     if not account.app_id or not account.secret_key.get_secret_value():
         raise Trouble(
             f"Zalo account {name}: set its app_id and secret_key first (Zalo's developer console)", 2
@@ -131,12 +135,14 @@ def _pasted() -> str:
 
 def _code_in(address: str, state: str) -> tuple[str, str]:
     """Code and OA id of the callback. The state must be ours: else somebody else's consent would be stored."""
-    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    query = {
+        name: values[0] for name, values in parse_qs(address.partition("?")[2].partition("#")[0]).items()
+    }
     if not query.get("code"):
         raise Trouble(
             "the address has no code: consent was refused, or it is not the whole address; log in again"
         )
     # Zalo's pages leave open whether `state` comes back; when it does it has to be ours.
-    if "state" in query and not hmac.compare_digest(query["state"], state):
+    if "state" in query and not hmac.compare_digest(query["state"].encode(), state.encode()):
         raise Trouble("the address belongs to another log-in (its state differs); log in again")
     return query["code"], query.get("oa_id", "")

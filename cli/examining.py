@@ -23,7 +23,9 @@ from cli.template_uses import messages_of, template_uses
 from connectors.examination import Finding, TemplateUse
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
+from connectors.ports import VaultProblem
 from connectors.zalo_account import ZaloAccount
+from desk.standard_webhooks import new_secret, read_secrets
 from tasks.vault import StoreVault
 from tasks.webhooks import doors_of
 
@@ -104,6 +106,9 @@ async def _zalo(name: str, uses: Sequence[TemplateUse], settings: Settings, stor
             found = await zalo.examine(uses)
             prefix = "Zalo" if name == DEFAULT_ACCOUNT else f"Zalo {name}"
             return [replace(finding, what=f"{prefix} {finding.what}") for finding in found]
+    except VaultProblem as error:
+        fix = "put that key back into AMENDS_ENCRYPTION_KEYS, or amends zalo login"
+        return [Finding(f"Zalo {name}", "problem", str(error), fix)]
     except (KeyProblem, OSError) as error:
         return [Finding(f"Zalo {name}", "problem", str(error), "see the encryption keys above")]
 
@@ -141,6 +146,17 @@ def _webhooks(journeys: Sequence[ComplaintJourney], settings: Settings) -> Itera
             yield Finding(
                 f"webhook source {name}", "problem", "has no secret, so its webhooks are refused", fix
             )
+    for name, secret in settings.webhook_secrets.items():
+        if name not in doors.posted:
+            told = "has a secret, but is a source of none of these journeys: its webhooks are refused"
+            yield Finding(
+                f"webhook source {name}", "warning", told, "add the source to a journey, or correct its name"
+            )
+        try:
+            read_secrets(name, secret)
+        except ValueError as error:
+            fix = f'correct "{name}" in AMENDS_WEBHOOK_SECRETS, e.g. {new_secret()}; no desk starts before'
+            yield Finding(f"webhook source {name}", "problem", str(error), fix)
     path = settings.spool_file()
     if path.exists():
         spool = Spool(path)

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.engine import Store
-from cli.guard import Trouble
+from cli.guard import Trouble, explain, warn
 
 
 def read_settings() -> Settings:
@@ -39,11 +39,19 @@ def _variable(problem: Any) -> str:
 
 
 @contextmanager
-def opened_store(settings: Settings) -> Iterator[Store]:
-    """The database, at the newest schema. Raises Trouble for a wrong URL, which it never quotes."""
+def opened_store(settings: Settings, *, may_be_away: bool = False) -> Iterator[Store]:
+    """The database, at the newest schema. Raises Trouble for a wrong URL, which it never quotes.
+
+    `may_be_away`: for who can begin without it; the schema is then whoever's who finds it answering.
+    """
     store = _open(settings)
     try:
-        store.migrate()
+        try:
+            store.migrate()
+        except (OperationalError, InterfaceError) as error:
+            if not may_be_away:
+                raise
+            warn(f"{explain(error)}; what comes in meanwhile is kept")
         yield store
     finally:
         store.close()

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from amends.domain.journey import ComplaintJourney, version_of
 from amends.settings import Settings
 from cli.guard import Trouble, warn
+from cli.keeping_desk import usable_doors
 from deployments.desk_process import running_desk
 from deployments.server import prefect_server
 from deployments.serving import announced, answers, deployments_of, running_server, serve_until_stopped
@@ -37,6 +38,8 @@ def serve_journeys(
     names = [journey.name for journey in journeys]
     if twice := {name for name in names if names.count(name) > 1}:
         raise Trouble(f"two files hold a journey named {min(twice)}; give each its own name", 2)
+    if desk_port:
+        usable_doors(journeys, settings)  # told now: a desk that cannot start would be started again for ever
     # Until the runner takes over: end in good order, with the server stopped, on a kill or a closed terminal too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)

@@ -21,6 +21,7 @@ from desk.app import create_app
 from desk.counts import Counts
 from desk.reaction import Reaction, Respond
 from desk.serving import listen, serve_desk
+from desk.standard_webhooks import read_secrets
 from desk.writer import SpoolWriter
 from flows.rating_arrived import rating_arrived
 from tasks.sweep import Runtime, use_runtime
@@ -37,10 +38,7 @@ def keep_desk(
     until_stdin_closes: bool,
 ) -> None:
     """Run it until Ctrl-C, SIGTERM or SIGHUP. Raises Trouble for what would not work."""
-    try:
-        doors = doors_of(journeys, settings)
-    except ValueError as error:
-        raise Trouble(str(error), 2) from None
+    doors = usable_doors(journeys, settings)
     if problems := unlocked(doors, settings):
         warn("; ".join(problems))
     try:
@@ -60,6 +58,16 @@ def keep_desk(
                 "no Prefect server (PREFECT_API_URL, or a running `amends serve`): webhooks wait for the next sweep"
             )
         asyncio.run(run_desk(runtime, doors, journeys, respond, listener))
+
+
+def usable_doors(journeys: Sequence[ComplaintJourney], settings: Settings) -> Doors:
+    """The doors of these journeys. Raises Trouble for what no desk can start with."""
+    try:
+        for name, secret in settings.webhook_secrets.items():
+            read_secrets(name, secret)
+        return doors_of(journeys, settings)
+    except ValueError as error:
+        raise Trouble(str(error), 2) from None
 
 
 async def respond_apart(journey: ComplaintJourney) -> None:
@@ -104,8 +112,15 @@ async def run_desk(
     spool, counts = Spool(runtime.settings.spool_file()), Counts()
     reaction = Reaction(runtime, spool, doors, journeys, respond, counts)
     writer = SpoolWriter(spool)
+    # A secret whose source no journey here has would open a door that leads nowhere.
+    known = {n: secret for n, secret in runtime.settings.webhook_secrets.items() if n in doors.posted}
     app = create_app(
-        runtime.settings, runtime.clock, writer, counts, on_arrival=reaction.arrived, health=reaction.health
+        runtime.settings.model_copy(update={"webhook_secrets": known}),
+        runtime.clock,
+        writer,
+        counts,
+        on_arrival=reaction.arrived,
+        health=reaction.health,
     )
     host, port = listener.getsockname()[:2]
     typer.echo(

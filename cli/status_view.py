@@ -1,6 +1,6 @@
 """All journeys at a glance, and what waits for a person. Masked; times in each brand's zone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,12 +8,15 @@ import typer
 
 from amends.domain.contacts import mask
 from amends.domain.journey import ComplaintJourney
-from amends.store import incidents, journeys, lookups, reports
+from amends.store import incidents, journeys, lookups, reports, webhook_events
 from amends.store.engine import Store, Tx
 from cli.show import heading, moment, print_json, print_table
 
 NEWEST = 5
 """Quarantined rows shown."""
+WEBHOOK_DAYS = 7
+LEFT = ("waiting", "ignored", "unreadable")
+"""What can become of a webhook event beside being done."""
 
 WHAT_TO_DO = (
     "The call may have left, so it is not repeated: a second apology or voucher would be worse than none. Look the "
@@ -39,7 +42,28 @@ def read_status(store: Store) -> dict[str, Any]:
             }
             for incident in incidents.still_open(tx)
         ]
-    return {"at": now, "journeys": found, "incidents": troubles}
+        doors = _webhooks(tx, now)
+    return {"at": now, "journeys": found, "incidents": troubles, "webhooks": doors}
+
+
+def _webhooks(tx: Tx, now: datetime) -> list[dict[str, Any]]:
+    """What each door took in and turned away, and its events that came to nothing; empty when nothing ever came.
+
+    The doors count by days of UTC, so the first of them is counted whole.
+    """
+    since = (now - timedelta(days=WEBHOOK_DAYS)).date()
+    requests: dict[str, dict[str, int]] = {}
+    for (door, outcome), number in sorted(webhook_events.counts(tx, since).items()):
+        requests.setdefault(door, {})[outcome] = number
+    events = webhook_events.by_state(tx)
+    return [
+        {
+            "door": door,
+            "requests": requests.get(door, {}),
+            "events": {state: events.get((door, state), 0) for state in LEFT},
+        }
+        for door in sorted({*requests, *(door for door, _ in events)})
+    ]
 
 
 def _zone(tx: Tx, name: str, now: datetime) -> ZoneInfo:
@@ -100,6 +124,8 @@ def show_status(found: dict[str, Any], *, as_json: bool) -> None:
         typer.echo("No feedback yet. Next: amends import FILE --journey JOURNEY.yaml, or amends demo")
     for journey in found["journeys"]:
         _show_journey(journey)
+    if found["webhooks"]:
+        _show_webhooks(found["webhooks"])
     if found["incidents"]:
         heading("Incidents: these channels, templates or contacts wait for a person")
         for incident in found["incidents"]:
@@ -108,6 +134,19 @@ def show_status(found: dict[str, Any], *, as_json: bool) -> None:
                 f"  {incident['stopped']} [{incident['code']}] since {moment(incident['opened_at'], zone)}, "
                 f"{incident['times']:,} times: {incident['detail']}"
             )
+
+
+def _show_webhooks(doors: list[dict[str, Any]]) -> None:
+    heading(f"Webhooks, last {WEBHOOK_DAYS} days")
+    rows = []
+    for door in doors:
+        turned_away = {
+            name: n for name, n in door["requests"].items() if name not in ("accepted", "duplicate")
+        }
+        told = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in turned_away.items())
+        taken = [door["requests"].get(name, 0) for name in ("accepted", "duplicate")]
+        rows.append([door["door"], *taken, told or "-", *door["events"].values()])
+    print_table(["door", "accepted", "duplicate", "refused", *LEFT], rows)
 
 
 def _show_journey(journey: dict[str, Any]) -> None:

@@ -37,7 +37,8 @@ def desk(
     loaded = [load_journey(file) for file in journeys or all_journeys()]
     settings = read_settings()
     prepare_prefect(settings, log_level="ERROR")
-    with opened_store(settings) as store:
+    # Without it webhooks are kept all the same, so they need not wait for it.
+    with opened_store(settings, may_be_away=True) as store:
         from cli.keeping_desk import keep_desk
 
         keep_desk(loaded, settings, store, host=host, port=port, until_stdin_closes=until_stdin_closes)

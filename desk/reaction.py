@@ -5,6 +5,7 @@ webhooks wait where they are, and the sweeps pick up whatever was not carried on
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -40,11 +41,19 @@ class Reaction:
         journeys: Sequence[ComplaintJourney],
         respond: Respond | None,
         counts: Counts,
+        *,
+        look_again_s: float = LOOK_AGAIN_S,
+        flush_s: float = FLUSH_S,
     ) -> None:
-        """`respond` runs a journey's flow; None leaves everything to the sweeps."""
+        """`respond` runs a journey's flow without blocking the event loop; None leaves everything to the sweeps.
+
+        The store may be away, and not be migrated yet: that is done here once it answers.
+        """
         self._runtime, self._spool, self._doors, self._counts = runtime, spool, doors, counts
         self._journeys: Mapping[str, ComplaintJourney] = {journey.name: journey for journey in journeys}
         self._respond = respond
+        self._look_again_s, self._flush_s = look_again_s, flush_s
+        self._migrated = False
         self._bell = asyncio.Event()
         self._due: dict[str, None] = {}
         self._work = asyncio.Event()
@@ -71,14 +80,21 @@ class Reaction:
         while True:
             self._bell.clear()
             try:
+                await self._migrate()
                 while await self._move_once():
                     pass
                 self._trouble.pop("database", None)
-            except SQLAlchemyError as error:
-                self._tell("database", error)
-                await asyncio.sleep(LOOK_AGAIN_S)
+                self._trouble.pop("spool", None)
+            except (SQLAlchemyError, sqlite3.Error) as error:
+                self._tell("spool" if isinstance(error, sqlite3.Error) else "database", error)
+                await asyncio.sleep(self._look_again_s)
                 continue
-            await self._rung(LOOK_AGAIN_S)
+            await self._rung(self._look_again_s)
+
+    async def _migrate(self) -> None:
+        if not self._migrated:
+            await asyncio.to_thread(self._runtime.store.migrate)
+            self._migrated = True
 
     async def _rung(self, seconds: float) -> None:
         try:
@@ -92,11 +108,12 @@ class Reaction:
         moved = await asyncio.to_thread(
             move_spooled, runtime.store, self._spool, self._doors, runtime.clock.now()
         )
+        for template_id in moved.templates:
+            runtime.memory.forget(template_id)
         polled = {j.name for j in self._journeys.values() if j.zalo_account in moved.accounts}
         for name in sorted(moved.journeys | polled):
             if name in self._journeys:
-                self._due[name] = None
-                self._work.set()
+                self._is_due(name)
         return moved.events
 
     async def _answer(self, respond: Respond) -> None:
@@ -105,22 +122,25 @@ class Reaction:
             await self._work.wait()
             name = next(iter(self._due))
             del self._due[name]
-            try:
-                await respond(self._journeys[name])
-                self._trouble.pop(f"journey {name}", None)
-            except (
-                Exception
-            ) as error:  # Prefect's errors have no common root; the sweeps will do this run's work
-                self._tell(f"journey {name}", error)
-                self._due[name] = None
-                await asyncio.sleep(LOOK_AGAIN_S)
             if not self._due:
                 self._work.clear()
+            # Prefect's errors have no common root. Should no later try succeed either, the sweeps do this run's work.
+            try:
+                await respond(self._journeys[name])
+            except Exception as error:
+                self._tell(f"journey {name}", error)
+                asyncio.get_running_loop().call_later(self._look_again_s, self._is_due, name)
+            else:
+                self._trouble.pop(f"journey {name}", None)
+
+    def _is_due(self, name: str) -> None:
+        self._due[name] = None
+        self._work.set()
 
     async def _flush(self) -> None:
         """Write the doors' counts down now and then: a flood of forgeries must not become a flood of writes."""
         while True:
-            await asyncio.sleep(FLUSH_S)
+            await asyncio.sleep(self._flush_s)
             await self.flush()
 
     async def flush(self) -> None:
@@ -128,8 +148,11 @@ class Reaction:
         now = self._runtime.clock.now()
         if now - self._forgot_at > FORGET_EVERY:
             # The database knows every event for good; the spool only has to outlast the vendor's repetitions.
-            await asyncio.to_thread(self._spool.forget, now - REMEMBER)
-            self._forgot_at = now
+            try:
+                await asyncio.to_thread(self._spool.forget, now - REMEMBER)
+                self._forgot_at = now
+            except sqlite3.Error as error:
+                log.error("desk.trouble", what="spool", error=type(error).__name__)
         deltas = self._counts.take()
         if not deltas:
             return

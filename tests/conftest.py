@@ -129,6 +129,7 @@ def sandbox_settings(sandbox: Sandbox, home: Path, database_url: str) -> Setting
             refresh_token=SecretStr("sandbox-refresh-token"),
             oauth_url=sandbox.url,
             business_url=sandbox.url,
+            openapi_url=sandbox.url,
         ),
         contacts={
             name: SecretStr(f"{sandbox.url.replace('http://', 'json://')}/notify/{name}") for name in CONTACTS

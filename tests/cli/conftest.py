@@ -44,6 +44,7 @@ def environment(
         "AMENDS_ZALO__REFRESH_TOKEN": SECRETS[1],
         "AMENDS_ZALO__OAUTH_URL": sandbox.url,
         "AMENDS_ZALO__BUSINESS_URL": sandbox.url,
+        "AMENDS_ZALO__OPENAPI_URL": sandbox.url,
         "AMENDS_CONTACTS": json.dumps(
             {name: notify + name for name in ("lan", "minh", "thao", "shift_lead", "care_manager")}
         ),
@@ -83,6 +84,7 @@ def amends(environment: dict[str, str]) -> Invoke:
 
     def invoke(*words: str | Path) -> Result:
         result = CliRunner().invoke(app, [str(word) for word in words])
+        structlog.reset_defaults()  # the logs of what follows must not go to this command's closed stderr
         assert_discreet(result.stdout + result.stderr)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result

@@ -1,10 +1,11 @@
 """`amends case` and `amends status` tell everything but who it is."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from amends.domain.journey import ComplaintJourney
+from amends.store import webhook_events
 from amends.store.engine import Store
 from amends.store.schema import effects, incidents
 from tests.cli.conftest import Invoke
@@ -86,3 +87,39 @@ def test_status_shows_quarantine_before_any_sweep(amends: Invoke, journey_file: 
     bad.write_text("id,stars\nr1,77\n", encoding="utf-8")
     amends("import", bad, "--journey", journey_file, "--columns", "external_id=id,rating=stars")
     assert "bad.csv line 2" in amends("status").stdout
+
+
+def test_status_tells_what_the_doors_took_in_and_refused(amends: Invoke, store: Store) -> None:
+    today = datetime.now(UTC)
+    door = "webhook:till"
+    event = webhook_events.Event(door, "k1", "rating", today, today, {"rating": 1})
+    with store.begin() as tx:
+        webhook_events.add_counts(
+            tx, {(door, "accepted"): 1_200, (door, "duplicate"): 3, (door, "forged"): 41}, today.date()
+        )
+        webhook_events.add_counts(tx, {("zalo", "unknown_source"): 2}, (today - timedelta(days=6)).date())
+        webhook_events.add_counts(tx, {("zalo", "stale"): 9}, (today - timedelta(days=8)).date())
+        webhook_events.take_in(tx, [event])
+        webhook_events.settle(tx, [webhook_events.Fate(door, "k1", webhook_events.EventState.WAITING)])
+    assert json.loads(amends("status", "--json").stdout)["webhooks"] == [
+        {
+            "door": door,
+            "requests": {"accepted": 1200, "duplicate": 3, "forged": 41},
+            "events": {"waiting": 1, "ignored": 0, "unreadable": 0},
+        },
+        {
+            "door": "zalo",
+            "requests": {"unknown_source": 2},
+            "events": {"waiting": 0, "ignored": 0, "unreadable": 0},
+        },
+    ]
+    text = amends("status").stdout
+    assert "Webhooks, last 7 days" in text
+    rows = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.strip()}
+    assert rows[door] == ["1,200", "3", "forged", "41", "1", "0", "0"]
+    assert rows["zalo"] == ["0", "0", "unknown", "source", "2", "0", "0", "0"]
+
+
+def test_status_is_silent_about_webhooks_when_none_ever_came(amends: Invoke) -> None:
+    assert json.loads(amends("status", "--json").stdout)["webhooks"] == []
+    assert "Webhooks" not in amends("status").stdout

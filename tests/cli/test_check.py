@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.process import Sandbox
 from tests.cli.conftest import Invoke
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -86,3 +87,83 @@ def test_every_problem_of_a_file_is_told(amends: Invoke, journey_file: Path) -> 
     assert as_json.exit_code == 2
     assert len(json.loads(as_json.stdout)["problems"]) == 3
     assert "hunter2" not in as_json.stdout
+
+
+ASKED = {"on": "any", "fault": "code", "code": -100, "skip": 1_000_000}
+"""A rule of the sandbox that never strikes: it counts what it is asked."""
+
+
+def test_zalo_is_asked_whether_its_templates_are_approved_and_fit(
+    amends: Invoke, journey_file: Path, sandbox: Sandbox
+) -> None:
+    data = yaml.safe_load(journey_file.read_text(encoding="utf-8"))
+    acknowledge, survey = data["acknowledge"], data["survey"]
+    acknowledge["zns"]["vi"] |= {"template_id": "390001"}
+    acknowledge["zns"]["en"]["params"] |= {"brand": "{{ brand }} " * 4, "city": "Huế"}
+    survey["message"]["zns"]["vi"] |= {"template_id": "330001"}
+    change(journey_file, acknowledge=acknowledge, survey=survey)
+    result = amends("check", journey_file, "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert told["ok"] is False
+    found = [f"{one['field']}: {one['problem']} -> {one['fix']}" for one in told["findings"]]
+    for words in (
+        ("Zalo template 390001", "PENDING_REVIEW, used by acknowledge.zns.vi", "have it approved"),
+        ("Zalo template 310002", "at most 30 characters", "correct params.brand of acknowledge.zns.en"),
+        ("Zalo template 330001", "PROMOTION, but survey.message.zns.vi asks for a rating", "tag 2"),
+        ("Zalo template 330001", "parameter voucher_code is missing", "correct params.voucher_code"),
+    ):
+        assert any(all(word in one for word in words) for one in found), words
+    notes = [f"{one['field']}: {one['problem']}" for one in told["notes"]]
+    assert any("no parameter city; it is not sent" in note for note in notes)
+    text = amends("check", journey_file).stdout
+    assert "- note, Zalo template 310002" in text
+    assert "Ready" not in text
+    assert sandbox.book() == [], "nobody is messaged"
+
+
+def test_offline_asks_nobody(amends: Invoke, journey_file: Path, sandbox: Sandbox) -> None:
+    sandbox.switch(template_status={"310001": "DISABLE"})
+    sandbox.set_faults([ASKED])
+    assert amends("check", journey_file, "--offline").exit_code == 0
+    assert sandbox.faults()[0]["matched"] == 0
+    assert amends("check", journey_file).exit_code == 1
+    assert sandbox.faults()[0]["matched"] > 0
+
+
+def test_a_zalo_that_is_away_is_a_note(amends: Invoke, journey_file: Path, sandbox: Sandbox) -> None:
+    away = {"fault": "http_503", "retry_after": 600}
+    sandbox.set_faults([{"on": "template", "template_id": "310001", **away}])
+    result = amends("check", journey_file)
+    assert result.exit_code == 0, result.stdout
+    assert "- note, Zalo template 310001: could not be looked at now" in result.stdout
+    assert "Ready" in result.stdout
+
+
+def test_a_journey_that_zalo_has_no_part_in_asks_it_nothing(
+    amends: Invoke, journey_file: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AMENDS_CUSTOMER_MAIL_URL", "mailto://127.0.0.1:1?from=shop@example.com")
+    data = yaml.safe_load(journey_file.read_text(encoding="utf-8"))
+    off = {part: {**data[part], "enabled": False} for part in ("survey", "reward")}
+    change(journey_file, channels=["email"], sources=data["sources"][:1], **off)
+    sandbox.set_faults([ASKED])
+    result = amends("check", journey_file)
+    assert result.exit_code == 0, result.output
+    assert sandbox.faults()[0]["matched"] == 0
+
+
+def test_a_webhook_source_needs_a_secret_that_is_one(
+    amends: Invoke, journey_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = yaml.safe_load(journey_file.read_text(encoding="utf-8"))["sources"]
+    change(journey_file, sources=[*sources, {"kind": "webhook", "name": "till"}])
+    missing = amends("check", journey_file).stdout
+    assert 'add "till" to AMENDS_WEBHOOK_SECRETS, e.g. whsec_' in missing
+    monkeypatch.setenv("AMENDS_WEBHOOK_SECRETS", '{"till": "hunter2"}')
+    wrong = amends("check", journey_file)
+    assert wrong.exit_code == 1
+    assert "hunter2" not in wrong.stdout
+    suggested = missing.partition("e.g. ")[2].partition(".\n")[0].split()[0]
+    monkeypatch.setenv("AMENDS_WEBHOOK_SECRETS", json.dumps({"till": suggested}))
+    assert amends("check", journey_file).exit_code == 0

@@ -118,6 +118,7 @@ def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Itera
         "AMENDS_ZALO__REFRESH_TOKEN": "sandbox-refresh-token",
         "AMENDS_ZALO__OAUTH_URL": sandbox.url,
         "AMENDS_ZALO__BUSINESS_URL": sandbox.url,
+        "AMENDS_ZALO__OPENAPI_URL": sandbox.url,
         "AMENDS_CONTACTS": json.dumps({name: notify + name for name in CONTACTS}),
     }
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -193,4 +194,5 @@ def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
     assert running_server(served.home) is None
     log = served.log.read_text(encoding="utf-8")
     assert "Traceback" not in log
+    assert "Webhooks are off: set AMENDS_ZALO__WEBHOOK_SECRET" in log
     assert log.rstrip().endswith("`amends serve` resumes the schedules")
