@@ -95,18 +95,24 @@ class ZaloTokens:
         self._tokens: Tokens | None = None
         self._failure: tuple[Outcome, datetime] | None = None
         self._minted: tuple[str, datetime] | None = None
+        self._refused: str | None = None
 
     def __repr__(self) -> str:
         return f"ZaloTokens({self.account!r})"
 
     async def current(self) -> str | Outcome:
-        """The access token, refreshed first when less than five of its 25 hours are left."""
-        if self._tokens is not None and self._fresh(self._tokens, None):
+        """The access token, refreshed first when less than five of its 25 hours are left.
+
+        Never one the API has refused, not even while no other can be had: a call with it can only fail, and one
+        whose answer is lost on top would leave a message in doubt for nothing.
+        """
+        if self._tokens is not None and self._fresh(self._tokens, self._refused):
             return self._tokens.access_token
-        return await self._renew(rejected=None)
+        return await self._renew(self._refused)
 
     async def renewed(self, rejected: str) -> str | Outcome:
         """Another access token than `rejected`, which the API has just refused (-124)."""
+        self._refused = rejected
         return await self._renew(rejected)
 
     def worked(self, token: str) -> None:
