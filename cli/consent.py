@@ -17,8 +17,8 @@ from amends.settings import Settings, ZaloSettings
 from amends.store.engine import Store
 from cli.guard import Trouble, warn
 from connectors.ports import Tokens
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_oauth import challenge_of, consent_url, new_verifier
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.oauth import challenge_of, consent_url, new_verifier
 from tasks.vault import StoreVault
 
 _DONE = "Xong. Bạn có thể đóng trang này. / Done. You may close this page."

@@ -24,7 +24,7 @@ from connectors.examination import Finding, TemplateUse
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
 from connectors.ports import VaultProblem
-from connectors.zalo_account import ZaloAccount
+from connectors.zalo.account import ZaloAccount
 from desk.standard_webhooks import new_secret, read_secrets
 from tasks.vault import StoreVault
 from tasks.webhooks import doors_of

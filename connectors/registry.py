@@ -10,8 +10,8 @@ from connectors.base import Clock
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
 from connectors.ports import Channel, RatingSource, TokenVault
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.memory import TemplateMemory
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The door for Zalo: one URL for every Official Account (OA), or one each. Facts: `connectors.zalo_signature`.
+"""The door for Zalo: one URL for every Official Account (OA), or one each. Facts: `connectors.zalo.signature`.
 
 Zalo calls a URL again until it answers 200, and switches off one that never does. So whatever is rightly signed is
 kept, even what we cannot read, and a repetition is as welcome as the first.
@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse
 
 from amends.settings import ZaloSettings
 from amends.store.spool import Arrived
-from connectors.zalo_answers import as_int
-from connectors.zalo_events import read_event
-from connectors.zalo_signature import verify
+from connectors.zalo.answers import as_int
+from connectors.zalo.events import read_event
+from connectors.zalo.signature import verify
 from desk.body import read_body, read_json
 from desk.counts import ZALO
 from desk.intake import Intake, keep

@@ -10,7 +10,7 @@ from amends.store import cursors, inbox, incidents, journeys, webhook_events
 from amends.store.webhook_events import Event, EventState, Fate
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.events import Rated
-from connectors.zalo_events import read_event
+from connectors.zalo.events import read_event
 from tasks.intake import take_in
 from tasks.ratings import as_feedback, survey_source
 from tasks.sweep import Sweep, at_account

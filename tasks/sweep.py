@@ -17,7 +17,7 @@ from amends.settings import Settings
 from amends.store import incidents, journeys
 from amends.store.engine import Store, Tx
 from connectors.registry import Connectors, open_connectors
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.memory import TemplateMemory
 from tasks.vault import StoreVault
 
 

@@ -5,7 +5,7 @@ from amends.domain.outcome import Outcome, OutcomeClass
 from amends.store import incidents, ledger, timeline
 from amends.store.ledger import Doubt
 from connectors.errors import VendorUnavailable
-from connectors.zalo_account import ZaloAccount
+from connectors.zalo.account import ZaloAccount
 from tasks.chunks import chunk_task
 from tasks.sweep import Sweep, at_account
 

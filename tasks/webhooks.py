@@ -19,7 +19,7 @@ from amends.store.spool import Spool, Spooled
 from amends.store.webhook_events import Event, EventState, Fate
 from connectors.events import VendorEvent
 from connectors.posted import read_posted
-from connectors.zalo_events import read_event
+from connectors.zalo.events import read_event
 from tasks.intake import keep
 from tasks.sweep import Sweep
 from tasks.vendor_events import act_on

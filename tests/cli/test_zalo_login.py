@@ -26,7 +26,7 @@ from amends.store.schema import effects
 from cli.consent import log_in
 from cli.guard import Trouble
 from cli.main import app
-from connectors.zalo_oauth import challenge_of, new_verifier
+from connectors.zalo.oauth import challenge_of, new_verifier
 from flows.complaint import complaint
 from sandbox.process import Sandbox
 from tasks.sweep import Runtime, use_runtime

@@ -18,8 +18,8 @@ from connectors.errors import NeedsHuman
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
 from connectors.ports import Recipient
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.memory import TemplateMemory
 from tests.connectors.conformance import (
     MESSAGE,
     ODD,

@@ -21,7 +21,7 @@ from amends.store.spool import Arrived
 from amends.store.zalo_users import ZaloId
 from connectors.ports import Channel, RatingAnswer, RatingSource
 from connectors.registry import Connectors
-from connectors.zalo_account import ZaloAccount
+from connectors.zalo.account import ZaloAccount
 from tasks.sweep import Runtime, Sweep
 from tests.domain.examples import JOURNEY, NINE
 from tests.store.rows import ACCEPTED, add_case, add_customer, intent

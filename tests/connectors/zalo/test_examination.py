@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.examination import Finding, TemplateUse
-from connectors.zalo_account import ZaloAccount
+from connectors.zalo.account import ZaloAccount
 from tests.connectors.rig import (
     CUSTOMER_NAME,
     NOW,

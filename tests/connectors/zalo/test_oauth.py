@@ -11,7 +11,7 @@ import pytest
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import HttpApi, Limits
 from connectors.ports import Tokens
-from connectors.zalo_oauth import ZaloTokens, challenge_of, consent_url, new_verifier
+from connectors.zalo.oauth import ZaloTokens, challenge_of, consent_url, new_verifier
 from tests.connectors.rig import (
     NOW,
     SECRETS,

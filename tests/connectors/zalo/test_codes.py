@@ -13,10 +13,10 @@ import pytest
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.ports import Recipient
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_answers import read_outcome
-from connectors.zalo_codes import OA_CODES, OAUTH_CODES, ZNS_CODES, Api, classify
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.answers import read_outcome
+from connectors.zalo.codes import OA_CODES, OAUTH_CODES, ZNS_CODES, Api, classify
+from connectors.zalo.memory import TemplateMemory
 from tests.connectors.rig import Clock, MemoryVault, message, vault_with, zalo_settings
 
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)  # 16:30 in Viet Nam

@@ -24,11 +24,11 @@ from connectors.events import (
 )
 from connectors.examination import TemplateUse
 from connectors.ports import Message, Recipient, Tokens
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_events import read_event
-from connectors.zalo_oauth import challenge_of, consent_url, new_verifier
-from connectors.zalo_signature import verify
-from connectors.zalo_zns import ZaloZns
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.events import read_event
+from connectors.zalo.oauth import challenge_of, consent_url, new_verifier
+from connectors.zalo.signature import verify
+from connectors.zalo.zns import ZaloZns
 from sandbox.process import Sandbox, running_sandbox
 from sandbox.templates import TEMPLATES
 from tests.connectors.rig import (

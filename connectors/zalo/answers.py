@@ -17,7 +17,7 @@ from amends.domain.contacts import mask
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.ratings import Scale
 from connectors.ports import RatingAnswer
-from connectors.zalo_codes import TEMPLATE_CODES, Api, Window, classify, window
+from connectors.zalo.codes import TEMPLATE_CODES, Api, Window, classify, window
 
 log = structlog.get_logger()
 

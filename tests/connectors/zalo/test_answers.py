@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connectors.zalo_answers import as_flag, as_int, as_moment, vendors_words
+from connectors.zalo.answers import as_flag, as_int, as_moment, vendors_words
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from connectors.events import (
     Rated,
     TemplateChanged,
 )
-from connectors.zalo_answers import rating_answer
-from connectors.zalo_events import read_event
+from connectors.zalo.answers import rating_answer
+from connectors.zalo.events import read_event
 from tests.connectors.rig import NOW
 
 MS = "1616673095659"

@@ -9,7 +9,7 @@ import pytest
 
 from amends.domain.outcome import OutcomeClass
 from connectors.ports import Recipient
-from connectors.zalo_account import ZaloAccount
+from connectors.zalo.account import ZaloAccount
 from tests.connectors.rig import (
     PHONE,
     Answer,

@@ -20,9 +20,9 @@ from connectors.base import Clock, HttpApi, Limits
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.http_answers import json_object
 from connectors.ports import TokenVault
-from connectors.zalo_answers import data_of, read_outcome, texts_in
-from connectors.zalo_codes import Api
-from connectors.zalo_oauth import NEW_TOKEN_REFUSED, ZaloTokens
+from connectors.zalo.answers import data_of, read_outcome, texts_in
+from connectors.zalo.codes import Api
+from connectors.zalo.oauth import NEW_TOKEN_REFUSED, ZaloTokens
 
 VENDOR = "zalo"
 

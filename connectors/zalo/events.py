@@ -1,4 +1,4 @@
-"""Reading Zalo's webhooks into our words. Pure; the signature is checked before (`connectors.zalo_signature`).
+"""Reading Zalo's webhooks into our words. Pure; the signature is checked before (`connectors.zalo.signature`).
 
 Source: developers.zalo.me, webhook pages of the Official Account and of ZBS Template Message, and captured
 traffic; checked 2026-11-23 in stored copies. Ids and times come as strings or numbers; times are epoch
@@ -23,7 +23,7 @@ from connectors.events import (
     TemplateChanged,
     VendorEvent,
 )
-from connectors.zalo_answers import as_int, as_moment, rating_answer
+from connectors.zalo.answers import as_int, as_moment, rating_answer
 
 TEMPLATE_SERVER = "ZNS"
 """Value of the header `X-ZEvent-Server` for template messages; that of chat is `OA OpenAPI`."""

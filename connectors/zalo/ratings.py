@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from connectors.errors import NeedsHuman
 from connectors.ports import RatingAnswer
-from connectors.zalo_answers import RatingPage, read_rating_page
-from connectors.zalo_client import ZaloClient
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.answers import RatingPage, read_rating_page
+from connectors.zalo.client import ZaloClient
+from connectors.zalo.memory import TemplateMemory
 
 RATING_PAGE = 100
 """Rows asked for at once. Public clients use 100 to 10,000; no limit is documented."""

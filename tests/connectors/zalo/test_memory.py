@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from amends.domain.outcome import Outcome, OutcomeClass
-from connectors.zalo_memory import QuotaMeter
+from connectors.zalo.memory import QuotaMeter
 from tests.connectors.rig import NOW
 
 ACCEPTED = Outcome(OutcomeClass.ACCEPTED)

@@ -12,8 +12,8 @@ from dataclasses import replace
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import log_outcome
 from connectors.ports import Message, Recipient
-from connectors.zalo_client import Answer, ZaloClient
-from connectors.zalo_codes import Api
+from connectors.zalo.client import Answer, ZaloClient
+from connectors.zalo.codes import Api
 
 LONGEST_TEXT = 2000
 """In characters after Unicode NFC."""
@@ -25,7 +25,7 @@ class ZaloChat:
 
     What a caller does with an outcome: `ACCEPTED`: settled; `detail` names the quota when the message was not
     a free reply. `UNREACHABLE` (no interaction in 7 days, does not follow, blocked, restricted): the next
-    channel. `UNCERTAIN`: never repeat, nothing can be asked. The others as in `connectors.zalo_zns`.
+    channel. `UNCERTAIN`: never repeat, nothing can be asked. The others as in `connectors.zalo.zns`.
     """
 
     name = "zalo_chat"

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from connectors.zalo_signature import signature, verify
+from connectors.zalo.signature import signature, verify
 
 RAW = '{"event_name":"user_feedback","app_id":"app","timestamp":"1616673095659","note":"Nguyễn"}'.encode()
 EXPECTED = hashlib.sha256(b"app" + RAW + b"1616673095659" + b"s3cret").hexdigest()

@@ -15,8 +15,8 @@ import pytest
 from amends.domain.outcome import OutcomeClass
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.ports import Recipient
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_memory import TemplateMemory
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.memory import TemplateMemory
 from tests.connectors.rig import (
     CUSTOMER_NAME,
     NOW,

@@ -12,11 +12,11 @@ from typing import Any, Literal
 import structlog
 
 from connectors.errors import NeedsHuman, VendorUnavailable
-from connectors.zalo_answers import as_int, data_of
-from connectors.zalo_client import VENDOR, ZaloClient
-from connectors.zalo_codes import Api
-from connectors.zalo_memory import QUOTA_LIFE, TROUBLE_LIFE, QuotaMeter, TemplateMemory
-from connectors.zalo_templates import TemplateInfo, read_template
+from connectors.zalo.answers import as_int, data_of
+from connectors.zalo.client import VENDOR, ZaloClient
+from connectors.zalo.codes import Api
+from connectors.zalo.memory import QUOTA_LIFE, TROUBLE_LIFE, QuotaMeter, TemplateMemory
+from connectors.zalo.templates import TemplateInfo, read_template
 
 log = structlog.get_logger()
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from amends.domain.outcome import Outcome, OutcomeClass
-from connectors.zalo_templates import TemplateInfo
+from connectors.zalo.templates import TemplateInfo
 
 TEMPLATE_LIFE = timedelta(minutes=15)
 TROUBLE_LIFE = timedelta(minutes=1)

@@ -27,7 +27,7 @@ from amends.settings import ZaloSettings
 from connectors.base import HttpApi
 from connectors.http_answers import json_object
 from connectors.ports import Tokens, TokenVault, VaultProblem
-from connectors.zalo_codes import OAUTH_CODES, REFRESH_TOKEN_DEAD
+from connectors.zalo.codes import OAUTH_CODES, REFRESH_TOKEN_DEAD
 
 log = structlog.get_logger()
 

@@ -9,11 +9,11 @@ from amends.domain.outcome import Outcome
 from amends.settings import ZaloSettings
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.examination import Finding, TemplateUse
-from connectors.zalo_answers import VIETNAM, as_flag, as_int
-from connectors.zalo_client import ZaloClient
-from connectors.zalo_lookups import ZaloLookups
-from connectors.zalo_oauth import ACCESS_TOKEN_LIFE, REFRESH_TOKEN_LIFE
-from connectors.zalo_templates import TemplateInfo, composed, misfit
+from connectors.zalo.answers import VIETNAM, as_flag, as_int
+from connectors.zalo.client import ZaloClient
+from connectors.zalo.lookups import ZaloLookups
+from connectors.zalo.oauth import ACCESS_TOKEN_LIFE, REFRESH_TOKEN_LIFE
+from connectors.zalo.templates import TemplateInfo, composed, misfit
 
 REFRESH_TOKEN_WARNING = timedelta(days=14)
 QUOTA_WARNING_SHARE = 0.1

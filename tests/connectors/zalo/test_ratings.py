@@ -8,9 +8,9 @@ import pytest
 
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.ports import RatingAnswer
-from connectors.zalo_account import ZaloAccount
-from connectors.zalo_memory import TemplateMemory
-from connectors.zalo_ratings import RATING_PAGE
+from connectors.zalo.account import ZaloAccount
+from connectors.zalo.memory import TemplateMemory
+from connectors.zalo.ratings import RATING_PAGE
 from tests.connectors.rig import (
     NOW,
     Answer,

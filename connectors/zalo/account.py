@@ -10,13 +10,13 @@ from amends.settings import ZaloSettings
 from connectors.base import Clock, HttpConnector, Limits
 from connectors.examination import Finding, TemplateUse
 from connectors.ports import RatingAnswer, TokenVault
-from connectors.zalo_chat import ZaloChat
-from connectors.zalo_client import open_client
-from connectors.zalo_examination import Examination
-from connectors.zalo_lookups import Delivery, ZaloLookups
-from connectors.zalo_memory import TemplateMemory
-from connectors.zalo_ratings import ZaloRatings
-from connectors.zalo_zns import ZaloZns
+from connectors.zalo.chat import ZaloChat
+from connectors.zalo.client import open_client
+from connectors.zalo.examination import Examination
+from connectors.zalo.lookups import Delivery, ZaloLookups
+from connectors.zalo.memory import TemplateMemory
+from connectors.zalo.ratings import ZaloRatings
+from connectors.zalo.zns import ZaloZns
 
 
 class ZaloAccount(HttpConnector):

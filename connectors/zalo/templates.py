@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from connectors.zalo_answers import as_flag, as_int, data_of
+from connectors.zalo.answers import as_flag, as_int, data_of
 
 _DATE = re.compile(r"(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d )?(\d{2})/(\d{2})/(\d{4})")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*")

@@ -14,12 +14,12 @@ from typing import Any
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import log_outcome
 from connectors.ports import Message, Recipient
-from connectors.zalo_answers import as_int, is_night, opens_at
-from connectors.zalo_client import VENDOR, Answer, ZaloClient
-from connectors.zalo_codes import Api, Window
-from connectors.zalo_lookups import ZaloLookups
-from connectors.zalo_memory import QuotaMeter
-from connectors.zalo_templates import TemplateInfo, composed, fitting
+from connectors.zalo.answers import as_int, is_night, opens_at
+from connectors.zalo.client import VENDOR, Answer, ZaloClient
+from connectors.zalo.codes import Api, Window
+from connectors.zalo.lookups import ZaloLookups
+from connectors.zalo.memory import QuotaMeter
+from connectors.zalo.templates import TemplateInfo, composed, fitting
 
 _POLL_S = 0.02
 
