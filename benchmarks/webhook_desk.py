@@ -14,7 +14,7 @@ from amends.domain.journey import ComplaintJourney, load_journey
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.engine import Store
-from cli.keeping_desk import respond_apart, run_desk
+from cli.keeping_desk import LINGER_SECONDS, respond_apart, run_desk
 from deployments.parent import end_with_parent
 from desk.serving import listen
 from flows.rating_arrived import rating_arrived
@@ -25,7 +25,7 @@ from tasks.webhooks import doors_of
 @task(name="rating-arrived-in-background", cache_policy=NO_CACHE, persist_result=False)
 async def in_background(path: str) -> None:
     """The same flow, run by a task worker in a process of its own."""
-    await rating_arrived(load_journey(Path(path)))
+    await rating_arrived(load_journey(Path(path)), LINGER_SECONDS)
 
 
 def main(path: str, port: str, mode: str) -> None:

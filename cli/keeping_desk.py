@@ -70,9 +70,13 @@ def usable_doors(journeys: Sequence[ComplaintJourney], settings: Settings) -> Do
         raise Trouble(str(error), 2) from None
 
 
+LINGER_SECONDS = 2.0
+"""How long a run waits for more: a burst of webhooks is one run, not four a second."""
+
+
 async def respond_apart(journey: ComplaintJourney) -> None:
     """The journey's flow in a thread with a loop of its own: its database calls block, and no 200 may wait for them."""
-    await asyncio.to_thread(lambda: asyncio.run(rating_arrived(journey)))
+    await asyncio.to_thread(lambda: asyncio.run(rating_arrived(journey, LINGER_SECONDS)))
 
 
 def unlocked(doors: Doors, settings: Settings) -> list[str]:

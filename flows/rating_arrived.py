@@ -6,6 +6,7 @@ from prefect import flow
 
 from amends.domain.journey import ComplaintJourney
 from tasks.acknowledge import acknowledge
+from tasks.arrivals import arrivals
 from tasks.close_cases import close_cases
 from tasks.detect import detect_news
 from tasks.notify_agents import notify_agents
@@ -15,17 +16,19 @@ from tasks.sweep import sweep_of
 
 
 @flow(name="rating-arrived", flow_run_name="{journey.name}: rating arrived", persist_result=False)
-async def rating_arrived(journey: ComplaintJourney) -> dict[str, dict[str, int]]:
+async def rating_arrived(journey: ComplaintJourney, linger_seconds: float = 0) -> dict[str, dict[str, int]]:
     """Bring what has just come in to an agent, and then say sorry to the customer.
 
-    These are steps of the complaint journey, in the order of their hurry, without a look at files and regular polls.
-    Whatever this run leaves undone, the next sweep does. An unhappy survey answer reopens its ticket.
+    It goes on as long as more comes in, until nothing has for `linger_seconds`. These are steps of the complaint
+    journey, in the order of their hurry, without a look at files and regular polls. Whatever this run leaves undone,
+    the next sweep does. An unhappy survey answer reopens its ticket.
     """
     async with sweep_of(journey, timedelta(0)) as sweep:
-        await detect_news(sweep)
-        await conclude_surveys(sweep)
-        await close_cases(sweep)
-        await open_tickets(sweep)
-        await notify_agents(sweep)
-        await acknowledge(sweep)
+        async for _ in arrivals(sweep, linger_seconds):
+            await detect_news(sweep)
+            await conclude_surveys(sweep)
+            await close_cases(sweep)
+            await open_tickets(sweep)
+            await notify_agents(sweep)
+            await acknowledge(sweep)
         return {step: dict(tally.results) for step, tally in sweep.tallies.items()}

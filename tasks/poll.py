@@ -7,6 +7,7 @@ from amends.domain.journey.messages import CustomerMessage
 from amends.domain.journey.sources import ZnsRatingSource
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.store import cursors, inbox, incidents, journeys, webhook_events
+from amends.store.engine import Tx
 from amends.store.webhook_events import Event, EventState, Fate
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.events import Rated
@@ -44,14 +45,24 @@ async def poll_announced(sweep: Sweep) -> None:
     """Fetch at once the ratings that webhooks have just announced: those name no template, only a poll does."""
     if "zns" not in sweep.connectors.ratings:
         return
-    now = sweep.now()
-    news = [event for event in _announced(sweep) if now - event.received_at < NEWS]
+    news = [event for event in _announced(sweep) if _is_news(event, sweep)]
     if not news:
         return
+    sweep.asked_for.update(event.key for event in news)
     since = min(event.occurred_at for event in news) - timedelta(minutes=5)
     for template_id, source in _templates(sweep).items():
         await _poll(sweep, template_id, source, since)
     _settle_announced(sweep)
+
+
+def has_news(tx: Tx, sweep: Sweep) -> bool:
+    """Whether a webhook has announced a rating that `poll_announced` has not asked for yet."""
+    newest = webhook_events.newest_waiting(tx, f"zalo:{sweep.journey.zalo_account}")
+    return newest is not None and _is_news(newest, sweep) and newest.key not in sweep.asked_for
+
+
+def _is_news(event: Event, sweep: Sweep) -> bool:
+    return sweep.now() - event.received_at < NEWS
 
 
 async def _poll(sweep: Sweep, template_id: str, source: str, since: datetime) -> bool:

@@ -86,6 +86,8 @@ class Sweep:
         self.tallies: dict[str, Tally] = {}
         self.stopped: dict[str, datetime] = {}
         """Channels, templates and contacts with a problem only a person can solve, and when to try again."""
+        self.asked_for: set[str] = set()
+        """Announced ratings that this run has polled for: once is enough, be they there or not."""
         self._versions: dict[int, ComplaintJourney] = {}
         with self.store.begin() as tx:
             self.version_id = journeys.register(tx, journey, self.now())

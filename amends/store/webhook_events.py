@@ -95,10 +95,23 @@ def waiting(tx: Tx, door: str) -> list[Event]:
         .where(webhook_events.c.state == EventState.WAITING.value, webhook_events.c.door == door)
         .order_by(webhook_events.c.id)
     )
-    return [
-        Event(row.door, row.key, row.name, row.received_at, row.occurred_at, row.payload)
-        for row in tx.execute(query)
-    ]
+    return [_event(row) for row in tx.execute(query)]
+
+
+def _event(row: Any) -> Event:
+    return Event(row.door, row.key, row.name, row.received_at, row.occurred_at, row.payload)
+
+
+def newest_waiting(tx: Tx, door: str) -> Event | None:
+    """The newest event of a door that waits; one probe of the index."""
+    query = (
+        sa.select(webhook_events)
+        .where(webhook_events.c.state == EventState.WAITING.value, webhook_events.c.door == door)
+        .order_by(webhook_events.c.id.desc())
+        .limit(1)
+    )
+    row = tx.execute(query).one_or_none()
+    return _event(row) if row is not None else None
 
 
 def by_state(tx: Tx) -> dict[tuple[str, str], int]:
