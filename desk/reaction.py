@@ -117,21 +117,30 @@ class Reaction:
         return moved.events
 
     async def _answer(self, respond: Respond) -> None:
-        """One run at a time, each for all that has come in since the one before: load makes runs larger, not more."""
-        while True:
-            await self._work.wait()
-            name = next(iter(self._due))
-            del self._due[name]
-            if not self._due:
+        """One run at a time for each journey, for all that has come in: load makes runs larger, not more."""
+        running: set[str] = set()
+        async with asyncio.TaskGroup() as runs:
+            while True:
+                await self._work.wait()
                 self._work.clear()
-            # Prefect's errors have no common root. Should no later try succeed either, the sweeps do this run's work.
-            try:
-                await respond(self._journeys[name])
-            except Exception as error:
-                self._tell(f"journey {name}", error)
-                asyncio.get_running_loop().call_later(self._look_again_s, self._is_due, name)
-            else:
-                self._trouble.pop(f"journey {name}", None)
+                for name in [name for name in self._due if name not in running]:
+                    del self._due[name]
+                    running.add(name)
+                    runs.create_task(self._run(respond, name, running))
+
+    async def _run(self, respond: Respond, name: str, running: set[str]) -> None:
+        # Prefect's errors have no common root. Should no later try succeed either, the sweeps do this run's work.
+        try:
+            await respond(self._journeys[name])
+        except Exception as error:
+            self._tell(f"journey {name}", error)
+            asyncio.get_running_loop().call_later(self._look_again_s, self._is_due, name)
+        else:
+            self._trouble.pop(f"journey {name}", None)
+        finally:
+            running.discard(name)
+            if name in self._due:
+                self._work.set()
 
     def _is_due(self, name: str) -> None:
         self._due[name] = None

@@ -6,6 +6,7 @@ the same templates every minute. Entries age by the clock of whoever asks.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Literal
 
 from amends.domain.outcome import Outcome, OutcomeClass
@@ -31,6 +32,8 @@ class QuotaMeter:
     in_flight: int = 0
     generation: int = 0
     until: datetime | None = None
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+    """Journeys of one desk send from threads of their own."""
 
     def fresh(self, now: datetime) -> bool:
         return self.until is not None and now < self.until
@@ -41,19 +44,21 @@ class QuotaMeter:
         self.generation += 1
 
     def take(self) -> Literal["taken", "wait", "empty"]:
-        if self.left is not None and self.left <= 0:
-            return "empty"
-        if self.left is not None and self.left <= self.in_flight:
-            return "wait"
-        self.in_flight += 1
-        return "taken"
+        with self._lock:
+            if self.left is not None and self.left <= 0:
+                return "empty"
+            if self.left is not None and self.left <= self.in_flight:
+                return "wait"
+            self.in_flight += 1
+            return "taken"
 
     def settle(self, generation: int, outcome: Outcome | None, told: int | None) -> None:
         """Give the place back. `told` is the remaining quota in the answer; no outcome: nobody knows.
 
         Answers of calls that began before the last reading say nothing about the day after it.
         """
-        self.in_flight -= 1
+        with self._lock:
+            self.in_flight -= 1
         if generation != self.generation:
             return
         if outcome is not None and outcome.code == _QUOTA_USED_UP:

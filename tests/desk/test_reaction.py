@@ -238,6 +238,34 @@ async def test_a_failing_journey_does_not_keep_another_from_responding(
         assert await bench.responses.get() == "other"
 
 
+async def test_a_run_that_goes_on_for_long_keeps_no_other_journey_waiting(
+    running: Run, till: ComplaintJourney
+) -> None:
+    data = till.model_dump(mode="json") | {"name": "other"}
+    data["sources"][-1]["name"] = "survey"
+    other = ComplaintJourney.model_validate(data)
+    begun, over, runs = asyncio.Event(), asyncio.Event(), []
+
+    async def respond(journey: ComplaintJourney) -> None:
+        runs.append(journey.name)
+        if journey.name == "complaint":
+            begun.set()
+            await over.wait()
+        await bench.responses.put(journey.name)
+
+    async with running(respond=respond, journeys=(till, other)) as bench:
+        bench.arrive()
+        await begun.wait()
+        bench.spool.put([Arrived("webhook:survey", "s1", MONDAY, b'{"rating": 1}')])
+        bench.reaction.arrived("webhook:survey")
+        assert await bench.responses.get() == "other"
+        bench.arrive()
+        await bench.until(lambda: bench.taken_in() == 3)
+        assert runs == ["complaint", "other"], "one run at a time for one journey"
+        over.set()
+        assert [await bench.responses.get(), await bench.responses.get()] == ["complaint", "complaint"]
+
+
 async def test_a_database_that_is_away_at_first_loses_nothing_and_is_told_once(running: Run) -> None:
     back: list[Callable[[], None]] = []
     with structlog.testing.capture_logs() as logs:
