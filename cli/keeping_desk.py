@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import typer
@@ -70,6 +71,7 @@ def usable_doors(journeys: Sequence[ComplaintJourney], settings: Settings) -> Do
         raise Trouble(str(error), 2) from None
 
 
+_OTHER_THREADS = 8
 LINGER_SECONDS = 2.0
 """How long a run waits for more: a burst of webhooks is one run, not four a second."""
 
@@ -113,6 +115,10 @@ async def run_desk(
     respond: Respond | None,
     listener: socket.socket,
 ) -> None:
+    """Serve until a signal comes. `respond` is called for each journey with news, one run at a time for each."""
+    # A run keeps its thread for as long as a burst lasts; the spool and the counts need threads beside them.
+    threads = ThreadPoolExecutor(len(journeys) + _OTHER_THREADS, thread_name_prefix="desk")
+    asyncio.get_running_loop().set_default_executor(threads)
     spool, counts = Spool(runtime.settings.spool_file()), Counts()
     reaction = Reaction(runtime, spool, doors, journeys, respond, counts)
     writer = SpoolWriter(spool)
