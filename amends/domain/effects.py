@@ -33,6 +33,8 @@ class EffectState(StrEnum):
     REFUSED = "refused"
     WAITING = "waiting"
     UNCERTAIN = "uncertain"
+    CANCELLED = "cancelled"
+    """It will not be sent any more: an operator said so, or its step was over while it waited."""
 
 
 class Policy(StrEnum):

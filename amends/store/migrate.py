@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision; a test holds it against the folder of migrations."""
 
 

@@ -47,6 +47,8 @@ customers = sa.Table(
     sa.Column("zalo_uid", sa.String(64)),
     sa.Column("language", sa.String(8)),
     _when("opted_out_at"),
+    # When they asked to be forgotten, or were by retention: the row stays for what hangs on it, without the person.
+    _when("forgotten_at"),
 )
 sa.Index(
     "ix_customers_zalo_uid",
@@ -124,7 +126,19 @@ quarantine = sa.Table(
     sa.Column("problems", Json, nullable=False),
     sa.Column("raw", Json, nullable=False),
     _when("received_at", required=True),
+    # What an operator made of it: open, requeued or dropped; by whom, when and why.
+    sa.Column("state", sa.String(10), nullable=False, server_default="open"),
+    _when("settled_at"),
+    sa.Column("settled_by", sa.String(60)),
+    sa.Column("note", sa.String(300), nullable=False, server_default=""),
     sa.UniqueConstraint("source", "fingerprint"),
+)
+sa.Index(
+    "ix_quarantine_open",
+    quarantine.c.journey,
+    quarantine.c.id,
+    postgresql_where=quarantine.c.state == "open",
+    sqlite_where=quarantine.c.state == "open",
 )
 
 cases = sa.Table(
@@ -343,6 +357,35 @@ sa.Index(
     postgresql_where=incidents.c.resolved_at.is_(None),
     sqlite_where=incidents.c.resolved_at.is_(None),
 )
+
+# Circuit breakers: one row per channel that has ever had trouble. While `retry_at` lies ahead nobody calls it.
+breakers = sa.Table(
+    "breakers",
+    metadata,
+    sa.Column("name", sa.String(80), primary_key=True),
+    sa.Column("failures", sa.Integer, nullable=False),
+    # How often it has opened in a row: each time it rests longer.
+    sa.Column("openings", sa.Integer, nullable=False),
+    # Calls that may be open at once while it is being tried again; NULL: as many as the settings allow.
+    sa.Column("allowance", sa.Integer),
+    _when("retry_at"),
+    # The sweep that is trying it, until its lease ends.
+    sa.Column("lease_owner", sa.String(36)),
+    _when("lease_until"),
+)
+
+# What operators did by hand: who, what, to what and why. Append-only, without personal data.
+operator_log = sa.Table(
+    "operator_log",
+    metadata,
+    _id(),
+    _when("at", required=True),
+    sa.Column("actor", sa.String(60), nullable=False),
+    sa.Column("action", sa.String(40), nullable=False),
+    sa.Column("subject", sa.String(120), nullable=False),
+    sa.Column("detail", sa.String(500), nullable=False, server_default=""),
+)
+sa.Index("ix_operator_log_subject", operator_log.c.subject, operator_log.c.id)
 
 credentials = sa.Table(
     "credentials",
