@@ -108,7 +108,9 @@ def _record_answers(
         ):
             told = f"message {msg_id}: the customer has answered it"
             lines.append(timeline.Entry(proof.case_id, now, f"{proof.step}.proved", told))
-    for answer in surveys.answered(tx, noted):
+    first = surveys.answered(tx, noted)
+    ledger.abandon(tx, [agenda.Claim(0, answer.case_id, Step.REMIND, answer.cycle) for answer in first], now)
+    for answer in first:
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
         agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")
         lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))

@@ -102,6 +102,11 @@ class Sweep:
     def lease(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_seconds)
 
+    @property
+    def margin(self) -> timedelta:
+        """How long before a lease ends calls may no longer leave: room for clocks that differ between hosts."""
+        return self.lease / 4
+
     def lease_until(self) -> datetime:
         return self.now() + self.lease
 

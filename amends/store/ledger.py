@@ -178,6 +178,56 @@ def settle(
     execute_many(tx, statement, rows)
 
 
+def settle_late(tx: Tx, intent: Intent, outcome: Outcome, *, owner: str, now: datetime) -> bool:
+    """Write an answer that came after another sweep had taken the case over and called the effect uncertain.
+
+    It is the better knowledge, so it stands, unless that sweep has begun the effect anew. False when nothing was
+    written.
+    """
+    state = state_after(outcome)
+    waiting = state is EffectState.WAITING
+    statement = (
+        effects.update()
+        .where(
+            effects.c.key == intent.key,
+            effects.c.owner == owner,
+            effects.c.state == EffectState.UNCERTAIN.value,
+        )
+        .values(
+            state=state.value,
+            outcome_class=outcome.cls.value,
+            provider_id=outcome.provider_id,
+            code=outcome.code,
+            detail=outcome.detail[:500],
+            cost_vnd=outcome.cost_vnd,
+            settled_at=None if waiting else now,
+            next_attempt_at=now if waiting else None,
+        )
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def abandon(tx: Tx, claims: Sequence[Claim], now: datetime) -> None:
+    """What still waits for another try when its step is over will not be sent any more."""
+    waiting = effects.c.state == EffectState.WAITING.value
+    query = sa.select(effects.c.id, effects.c.case_id, effects.c.step, effects.c.ordinal).where(
+        effects.c.case_id.in_([claim.case_id for claim in claims]),
+        effects.c.step.in_({claim.step.value for claim in claims}),
+        waiting,
+    )
+    idle = [row.id for row in tx.execute(query) if any(_makes(claim, row) for claim in claims)]
+    if idle:
+        given_up = effects.update().where(effects.c.id.in_(idle), waiting)
+        tx.execute(
+            given_up.values(
+                state=EffectState.CANCELLED.value,
+                detail="the step was over while it waited",
+                settled_at=now,
+                next_attempt_at=None,
+            )
+        )
+
+
 def mark_uncertain(tx: Tx, claims: Sequence[Claim], now: datetime) -> list[Effect]:
     """Turn what a dead sweep left in `sending` into `uncertain`: the call may have left.
 

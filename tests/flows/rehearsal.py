@@ -212,7 +212,7 @@ def _wrong(one: Message, listed: set[tuple[str, str]]) -> Iterator[str]:
                 yield f"uncertain, and the timeline says {one.told}"
             if (one.case, one.step) not in listed:
                 yield "uncertain, and not listed with a reason"
-        case "waiting" if one.over and one.step == Step.REMIND:
+        case "cancelled" if one.over and one.step == Step.REMIND:
             if one.taken:  # a reminder that came too late, because the customer has answered
                 yield "given up, and in the book"
         case _:
