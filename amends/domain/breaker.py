@@ -11,15 +11,9 @@ from datetime import datetime, timedelta
 from amends.domain.outcome import Outcome, OutcomeClass
 
 OPENS_AFTER = 5
-"""More failures than answers by so many, with no good wave in between."""
+"""More failures than other outcomes by so many, with no good wave in between."""
 FIRST_REST, LONGEST_REST = timedelta(minutes=1), timedelta(minutes=15)
 
-_ANSWERED = (
-    OutcomeClass.ACCEPTED,
-    OutcomeClass.UNREACHABLE,
-    OutcomeClass.PAYLOAD_REFUSED,
-    OutcomeClass.WAIT_FOR_WINDOW,
-)
 _IN_TROUBLE = (OutcomeClass.RETRY_LATER, OutcomeClass.UNCERTAIN)
 _OUR_OWN = ("fenced", "paced", "quota")
 """Codes of waits that are ours, not the vendor's."""
@@ -47,34 +41,33 @@ class Breaker:
 CLOSED = Breaker()
 
 
-def in_trouble(outcome: Outcome) -> bool | None:
-    """Whether the vendor is, by this outcome; None when the outcome says nothing about it."""
-    if outcome.code in _OUR_OWN:
-        return None
-    if outcome.cls in _IN_TROUBLE:
-        return True
-    return False if outcome.cls in _ANSWERED else None
+def in_trouble(outcome: Outcome) -> bool:
+    """Whether this outcome speaks of a vendor in trouble."""
+    return outcome.cls in _IN_TROUBLE and outcome.code not in _OUR_OWN
 
 
 def after(breaker: Breaker, outcomes: Sequence[Outcome], now: datetime, most: int) -> Breaker:
-    """The breaker after one wave's outcomes. `most` is how many calls may be open at once when all is well."""
-    told = [in_trouble(outcome) for outcome in outcomes]
-    bad, good = told.count(True), told.count(False)
-    if not bad and not good:
-        return breaker
-    if good >= bad:
-        return _better(breaker, most)
-    failures = breaker.failures + bad - good
-    if breaker.calls_at_once is None and failures < OPENS_AFTER:
-        return replace(breaker, failures=failures)
+    """The breaker after one wave's outcomes. `most` is how many calls may be open at once when all is well.
+
+    Only an accepted message closes it again: a refusal may be our own, made without a call (night, no address).
+    """
+    bad = sum(in_trouble(outcome) for outcome in outcomes)
+    accepted = sum(outcome.accepted for outcome in outcomes)
+    if breaker.calls_at_once is None:
+        if 2 * bad <= len(outcomes):
+            return CLOSED
+        failures = breaker.failures + 2 * bad - len(outcomes)
+        return (
+            replace(breaker, failures=failures) if failures < OPENS_AFTER else _opened(breaker, outcomes, now)
+        )
+    if accepted and accepted >= bad:
+        at_once = breaker.calls_at_once * 2
+        return CLOSED if at_once >= most else Breaker(openings=breaker.openings, allowance=at_once)
+    return _opened(breaker, outcomes, now) if bad else breaker
+
+
+def _opened(breaker: Breaker, outcomes: Sequence[Outcome], now: datetime) -> Breaker:
     rest = min(FIRST_REST * float(2**breaker.openings), LONGEST_REST)
     # The vendor's own wish counts, when it asks for more.
     wished = [o.retry_at for o in outcomes if in_trouble(o) and o.retry_at is not None]
     return Breaker(openings=min(breaker.openings + 1, 10), retry_at=max([now + rest, *wished]))
-
-
-def _better(breaker: Breaker, most: int) -> Breaker:
-    at_once = breaker.calls_at_once
-    if at_once is None or at_once * 2 >= most:
-        return CLOSED
-    return Breaker(openings=breaker.openings, allowance=at_once * 2)

@@ -33,9 +33,9 @@ def moved(breaker: Breaker, *outcomes: Outcome) -> Breaker:
 
 @pytest.mark.parametrize(
     ("outcome", "trouble"),
-    [(OK, False), (NO_SUCH, False), (DOWN, True), (LOST, True), (FENCED, None), (BROKE, None)],
+    [(OK, False), (NO_SUCH, False), (DOWN, True), (LOST, True), (FENCED, False), (BROKE, False)],
 )
-def test_what_an_outcome_says_of_the_vendor(outcome: Outcome, trouble: bool | None) -> None:
+def test_what_an_outcome_says_of_the_vendor(outcome: Outcome, trouble: bool) -> None:
     assert in_trouble(outcome) is trouble
 
 
@@ -67,6 +67,12 @@ def test_it_is_tried_with_one_call_and_comes_back_by_doubling() -> None:
         seen.append(breaker.calls_at_once)
         breaker = moved(breaker, *[OK] * (breaker.calls_at_once or 0))
     assert seen == [1, 2, 4, 8, 16]
+
+
+def test_a_refusal_does_not_close_it_because_it_may_be_made_without_a_call() -> None:
+    night = Outcome(OutcomeClass.WAIT_FOR_WINDOW, code="night")
+    breaker = moved(CLOSED, *[DOWN] * MOST)
+    assert moved(breaker, night) == moved(breaker, NO_SUCH) == moved(breaker, FENCED) == breaker
 
 
 def test_a_failed_trial_opens_it_again_for_twice_as_long_up_to_a_limit() -> None:
