@@ -1,6 +1,8 @@
 """An installation with data is upgraded without losing any of it, from every revision there was."""
 
+import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,7 @@ NEW_IN = {
 }
 EARLIER = ("0001", *sorted(NEW_IN))[:-1]
 PHONE, MAIL = "84912345678", "lan.tran@example.com"
+NAMES = ("Trần Thị Lan", json.dumps("Trần Thị Lan")[1:-1])
 PEOPLE: dict[int, dict[str, str | None]] = {
     1: {"key": f"tel:{PHONE}", "phone": PHONE, "email": MAIL},
     2: {"key": f"mail:{MAIL}", "phone": None, "email": MAIL},
@@ -48,9 +51,7 @@ def value(column: sa.Column[Any]) -> Any:
     kind = column.type.python_type
     if kind is str:
         return "Lan"[: getattr(column.type, "length", None) or 3]
-    return {int: 1, float: 1.0, bool: True, dict: {"rating": 1, "họ tên": "Trần Thị Lan"}, datetime: NINE}[
-        kind
-    ]
+    return {int: 1, float: 1.0, bool: True, dict: {"rating": 1, "họ tên": NAMES[0]}, datetime: NINE}[kind]
 
 
 def fill(store: Store) -> None:
@@ -62,6 +63,8 @@ def fill(store: Store) -> None:
                 row = {"day": NINE.date(), "door": "zalo:default", "outcome": "accepted", "requests": 3}
             else:
                 row = {column.name: value(column) for column in table.columns}
+            if "config" in row:
+                row["config"] = {"names": "nobody"}
             people = [{"id": id_, **person} for id_, person in PEOPLE.items()]
             tx.execute(
                 table.insert(), [row | person for person in people] if table.name == "customers" else [row]
@@ -178,6 +181,19 @@ def test_customers_from_before_the_upgrade_are_found_by_their_zalo_id(first: Sto
         zalo_users.acted(tx, {ZaloId("default", "Lan"): NINE})
         assert zalo_users.customers_of(tx, [ZaloId("default", "Lan")]) == {ZaloId("default", "Lan"): 1}
     first.close()
+
+
+@pytest.mark.parametrize("empty_url", ["sqlite"], indirect=True)
+def test_nothing_in_clear_stays_behind_in_the_file(first: Store) -> None:
+    file = Path(str(first.engine.url.database))
+    first.close()
+    assert PHONE.encode() in file.read_bytes()
+    first.migrate()
+    while resealed(first):
+        pass
+    first.close()
+    left = file.read_bytes()
+    assert [text for text in (PHONE, MAIL, "user 7", *NAMES) if text.encode() in left] == []
 
 
 def test_somebody_who_was_forgotten_does_not_stop_a_downgrade(first: Store) -> None:
