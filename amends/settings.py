@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     )
     encryption_keys: list[SecretStr] = Field(
         default_factory=list,
-        description="Keys for secrets at rest, newest first (amends key). Unset: a key file in `home`.",
+        description="Keys of personal data and tokens at rest, newest first (amends key). Unset: a key file in `home`.",
     )
     contacts: dict[str, SecretStr] = Field(
         default_factory=dict,

@@ -10,10 +10,11 @@ from cli.doctor import doctor
 from cli.guard import GuardedGroup
 from cli.intake import import_
 from cli.journeys import check, run
+from cli.keys import key
 from cli.play import demo
 from cli.servers import sandbox, serve
 from cli.webhooks import desk
-from cli.zalo import key, zalo
+from cli.zalo import zalo
 
 ABOUT = """Amends turns bad ratings into kept customers: a low rating becomes a case, the case an apology and a
 ticket with a deadline, the solved ticket a survey, and the survey a voucher. Prefect runs it.
@@ -53,9 +54,9 @@ app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
-app.command()(key)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
+app.add_typer(key, name="key")
 
 
 def _print_version(wanted: bool) -> None:

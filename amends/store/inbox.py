@@ -7,23 +7,48 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from amends.domain.contacts import normalise_email, normalise_phone
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
 from amends.store.engine import Tx
 from amends.store.schema import customers, feedbacks, quarantine
+from amends.store.sealed import keyring_of
 from amends.store.sql import execute_many, insert_new, locked, upsert
 
 
 def customer_key(feedback: Feedback) -> str:
     """Whose rating it is: phone, else mail, else the source's own id of the person, else nobody else's."""
-    if feedback.phone:
-        return f"tel:{feedback.phone}"
-    if feedback.email:
-        return f"mail:{feedback.email}"
+    return _contact_key(feedback.phone, feedback.email) or _reference(feedback)
+
+
+def _contact_key(phone: str | None, email: str | None) -> str | None:
+    if phone:
+        return f"tel:{phone}"
+    return f"mail:{email}" if email else None
+
+
+def _reference(feedback: Feedback) -> str:
     if feedback.customer_ref:
         return f"{feedback.source}:{feedback.customer_ref}"
     return f"{feedback.source}#{feedback.external_id}"
+
+
+def hashed_key(tx: Tx, key: str) -> str:
+    """What `customers.key` holds of a `customer_key`: only with the installation's index key can it be tried out."""
+    return keyring_of(tx.dialect).hash(key)
+
+
+def find_customer(tx: Tx, contact: str) -> int | None:
+    """The customer known by that phone number, in any usual spelling, or by that mail address; None: nobody is.
+
+    A customer with a phone number is known by that alone, and not found by the mail address. Raises ValueError, which
+    never quotes the contact, for what is neither.
+    """
+    email = normalise_email(contact) if "@" in contact else None
+    phone = None if email else normalise_phone(contact)
+    key = hashed_key(tx, _contact_key(phone, email) or "")
+    return tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar()
 
 
 def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
@@ -84,7 +109,8 @@ def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[st
 
 def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> int:
     """The customer with that phone (E.164 without plus), made now if we have none; what we lacked is filled in."""
-    statement = upsert(tx, customers).values(key=f"tel:{phone}", phone=phone, name=name, zalo_uid=zalo_uid)
+    key = hashed_key(tx, f"tel:{phone}")
+    statement = upsert(tx, customers).values(key=key, phone=phone, name=name, zalo_uid=zalo_uid)
     tx.execute(
         statement.on_conflict_do_update(
             index_elements=["key"],
@@ -94,7 +120,7 @@ def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> in
             },
         )
     )
-    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == f"tel:{phone}")).scalar_one())
+    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar_one())
 
 
 def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
@@ -102,7 +128,14 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     for feedback in batch:
         person = people.setdefault(
             customer_key(feedback),
-            {"name": None, "phone": None, "email": None, "zalo_uid": None, "language": None},
+            {
+                "name": None,
+                "phone": None,
+                "email": None,
+                "zalo_uid": None,
+                "language": None,
+                "reference": None if feedback.phone or feedback.email else _reference(feedback),
+            },
         )
         for column, value in (
             ("name", feedback.customer_name),
@@ -120,11 +153,11 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
         set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns},
         where=sa.or_(*(sa.and_(customers.c[n].is_(None), fresh[n].is_not(None)) for n in columns)),
     )
+    hashed = {hashed_key(tx, key): key for key in people}
     # Sorted, so that two imports that share customers lock them in the same order.
-    keys = sorted(people)
-    execute_many(tx, statement, [{"key": key, **people[key]} for key in keys])
-    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(keys)))
-    ids = {row.key: row.id for row in found}
+    execute_many(tx, statement, [{"key": key, **people[hashed[key]]} for key in sorted(hashed)])
+    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(list(hashed))))
+    ids = {hashed[row.key]: row.id for row in found}
     if uids := [str(person["zalo_uid"]) for person in people.values() if person["zalo_uid"]]:
         zalo_users.link_imported(tx, uids)
     return ids

@@ -35,7 +35,8 @@ def test_every_command_has_a_help_page() -> None:
     for words in (
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
-        *(("doctor",), ("desk",), ("key",), ("zalo", "login")),
+        *(("doctor",), ("desk",), ("zalo", "login")),
+        *(("key",), ("key", "rotate"), ("key", "status")),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0

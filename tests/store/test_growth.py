@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.domain.effects import Step
-from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, vouchers
+from amends.store import agenda, cases, inbox, journeys, ledger, resealing, surveys, tickets, vouchers
 from amends.store.engine import Store, Tx
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import cases as cases_table
@@ -20,6 +20,7 @@ from amends.store.schema import surveys as surveys_table
 from amends.store.schema import tickets as tickets_table
 from amends.store.schema import timeline as timeline_table
 from amends.store.schema import vouchers as vouchers_table
+from tests.conftest import CIPHER
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import claim_of, intent, new_postgres
 
@@ -120,13 +121,13 @@ def fill(tx: Tx) -> None:
 def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with many idle cases, whose database knows its own statistics."""
     if request.param == "sqlite":
-        store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}")
+        store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}", CIPHER)
         store.migrate()
     else:
         server, template = (
             request.getfixturevalue(name) for name in ("postgres_server", "postgres_template")
         )
-        store = Store(new_postgres(server, template))
+        store = Store(new_postgres(server, template), CIPHER)
     with store.begin() as tx:
         fill(tx)
         tx.execute(sa.text("ANALYZE"))
@@ -228,6 +229,7 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, 7, NINE),
     "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
     "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
+    "resealing.reseal": lambda tx: resealing.reseal(tx, 5),
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
