@@ -35,6 +35,7 @@ def test_every_command_has_a_help_page() -> None:
     for words in (
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
+        *(("ledger", "settle"), ("quarantine", "requeue")),
         *(("doctor",), ("desk",), ("key",), ("zalo", "login")),
     ):
         done = run_amends(*words, "--help")
