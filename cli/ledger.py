@@ -15,8 +15,8 @@ whether it arrived. Look it up at the vendor, then say what you found:
 \b
   amends ledger list --state uncertain
   amends ledger settle 17 --sent --by hoa --why "in Zalo's message list"
-  amends ledger settle 18 --not-sent --by hoa --why "not in Zalo's message list"
-  amends ledger retry 18 --by hoa --why "not in Zalo's message list"
+  amends ledger settle 18 --not-sent --by hoa --why "asked her, nothing came"
+  amends ledger retry 18 --by hoa --why "asked her, nothing came"
 
 Add --dry-run to see what would change. Exit codes: 0 done, 1 refused, 2 a mistake in the words.
 """,
