@@ -11,7 +11,9 @@ from cli.guard import GuardedGroup
 from cli.intake import import_
 from cli.journeys import check, run
 from cli.keys import key
+from cli.ledger import ledger
 from cli.play import demo
+from cli.quarantine import quarantine
 from cli.servers import sandbox, serve
 from cli.webhooks import desk
 from cli.zalo import zalo
@@ -30,6 +32,8 @@ Then, day by day:
   amends status             figures, deadlines, and what waits for a person
   amends case AM000042      all that happened to one customer's case
   amends ticket list        the agents' desk
+  amends ledger list        what was sent, and settling what nobody knows the fate of
+  amends quarantine list    rows that could not be used, to be corrected or dropped
 
 Settings are environment variables AMENDS_... or lines of a .env file in the working directory.
 The documentation is in docs/, an annotated journey is deployments/journeys/complaint.yaml.
@@ -57,6 +61,8 @@ app.command()(case)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
 app.add_typer(key, name="key")
+app.add_typer(ledger, name="ledger")
+app.add_typer(quarantine, name="quarantine")
 
 
 def _print_version(wanted: bool) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from amends.domain.detection import Judgement, Verdict, joins, judge, too_old
-from amends.domain.effects import Step
+from amends.domain.effects import EffectState, Step
 from amends.store import agenda, cases, inbox, ledger, surveys, timeline
 from amends.store.engine import Tx
 from amends.store.inbox import Route, Unrouted
@@ -103,7 +103,7 @@ def _record_answers(
             )
         )
         msg_id = _vendor_ids(feedback)[0]
-        if proof.state in ledger.PROVABLE and ledger.prove(
+        if proof.state is not EffectState.ACCEPTED and ledger.prove(
             tx, proof.key, msg_id, now, "proved by the customer's answer"
         ):
             told = f"message {msg_id}: the customer has answered it"

@@ -20,14 +20,17 @@ from amends.domain.effects import (
 )
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.sla import from_ordinal
+from amends.store import vouchers
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.schema import effects
 from amends.store.sql import execute_many, upsert
 from amends.store.tickets import clock_ordinal
 
-PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING)
+PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING, EffectState.CANCELLED)
 """States that a proof of arrival ends: the fate is unknown, or a vendor said "busy" and did it all the same."""
+NOT_SENT = "not_sent"
+"""The code of an effect that an operator thinks never arrived. A proof knows better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,10 +344,19 @@ def accepted_among(tx: Tx, keys: Sequence[str]) -> dict[str, str | None]:
 
 
 def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> bool:
-    """Settle an effect by the vendor's own proof that it arrived. False when it was settled before."""
+    """Settle an effect by the vendor's own proof that it arrived. False when it was settled before.
+
+    What an operator has called unsent or cancelled arrived all the same, and a voucher taken back is given then.
+    """
     statement = (
         effects.update()
-        .where(effects.c.key == key, effects.c.state.in_([state.value for state in PROVABLE]))
+        .where(
+            effects.c.key == key,
+            sa.or_(
+                effects.c.state.in_([state.value for state in PROVABLE]),
+                sa.and_(effects.c.state == EffectState.REFUSED.value, effects.c.code == NOT_SENT),
+            ),
+        )
         .values(
             state=EffectState.ACCEPTED.value,
             outcome_class=OutcomeClass.ACCEPTED.value,
@@ -353,5 +365,9 @@ def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> boo
             settled_at=now,
             next_attempt_at=None,
         )
+        .returning(effects.c.case_id, effects.c.step)
     )
-    return tx.execute(statement).rowcount == 1
+    proved = tx.execute(statement).one_or_none()
+    if proved is not None and proved.step == Step.REWARD:
+        vouchers.given_after_all(tx, proved.case_id)
+    return proved is not None

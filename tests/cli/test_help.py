@@ -37,6 +37,7 @@ def test_every_command_has_a_help_page() -> None:
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
         *(("doctor",), ("desk",), ("zalo", "login")),
         *(("key",), ("key", "rotate"), ("key", "status")),
+        *(("ledger", "settle"), ("quarantine", "requeue")),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0

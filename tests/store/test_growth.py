@@ -10,9 +10,21 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from amends.domain.effects import Step
-from amends.store import agenda, cases, inbox, journeys, ledger, resealing, surveys, tickets, vouchers
+from amends.domain.effects import EffectState, Step
+from amends.store import (
+    agenda,
+    cases,
+    inbox,
+    journeys,
+    ledger,
+    ledger_lookups,
+    resealing,
+    surveys,
+    tickets,
+    vouchers,
+)
 from amends.store.engine import Store, Tx
+from amends.store.ledger_lookups import EffectFilter
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import cases as cases_table
 from amends.store.schema import customers, effects, feedbacks, sla_clocks
@@ -226,6 +238,12 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
     "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
     "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
+    "ledger_lookups.list_effects": lambda tx: ledger_lookups.list_effects(
+        tx, EffectFilter([EffectState.UNCERTAIN], Step.ACKNOWLEDGE), limit=100
+    ),
+    "ledger_lookups.list_effects of a case": lambda tx: ledger_lookups.list_effects(
+        tx, EffectFilter(case_id=7), limit=100
+    ),
     "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, 7, NINE),
     "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
     "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
