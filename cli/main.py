@@ -11,6 +11,7 @@ from cli.guard import GuardedGroup
 from cli.intake import import_
 from cli.journeys import check, run
 from cli.play import demo
+from cli.privacy import export, forget, optout
 from cli.servers import sandbox, serve
 from cli.webhooks import desk
 from cli.zalo import key, zalo
@@ -53,6 +54,9 @@ app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
+app.command()(optout)
+app.command()(forget)
+app.command()(export)
 app.command()(key)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")

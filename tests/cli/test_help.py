@@ -36,6 +36,7 @@ def test_every_command_has_a_help_page() -> None:
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
         *(("doctor",), ("desk",), ("key",), ("zalo", "login")),
+        *(("forget",), ("export",), ("optout",)),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0
