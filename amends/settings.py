@@ -50,7 +50,7 @@ def _days(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "keep" else value
 
 
-Days = Annotated[int | None, BeforeValidator(_days), Field(ge=1, le=36_500)]
+Days = Annotated[Annotated[int, Field(ge=1, le=36_500)] | None, BeforeValidator(_days)]
 """A number of days, or `keep` for ever."""
 
 

@@ -53,7 +53,8 @@ def operator_log_before(tx: Tx, before: datetime, limit: int) -> Removed:
 
 def _delete_oldest(tx: Tx, table: sa.Table, moment: sa.Column[Any], before: datetime, limit: int) -> Removed:
     """Ids rise with time, so what is old stands at the front."""
-    front = tx.execute(sa.select(table.c.id, moment.label("at")).order_by(table.c.id).limit(limit)).all()
+    query = sa.select(table.c.id, moment.label("at")).where(table.c.id > 0)
+    front = tx.execute(query.order_by(table.c.id).limit(limit)).all()
     old = [row.id for row in front if row.at < before]
     if old:
         tx.execute(table.delete().where(table.c.id.in_(old)))
