@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,8 @@ def export_person(store: Store, contact: str, by: str, why: str) -> dict[str, An
     deed = _deed(by, "export", why)
     with store.begin() as tx:
         person = _find(tx, contact)
-        for customer_id in person.customer_ids:
-            record(tx, Deed(deed.at, deed.actor, deed.action, f"customer {customer_id}", deed.detail))
+        for subject in [f"customer {id_}" for id_ in person.customer_ids] or ["no customer"]:
+            record(tx, replace(deed, subject=subject))
         found = holdings.everything_about(tx, person)
         zone = holdings.zone_of(tx, person)
     return {

@@ -68,6 +68,9 @@ def anonymise(
     `keep_opt_outs`: whoever has opted out keeps the key, by which the next import knows so. Raises BeingMessaged.
     """
     people, case_ids = _lock(tx, customer_ids)
+    people = [row for row in people if row.forgotten_at is None]
+    if not people:
+        return Counter()
     _refuse_while_messaging(tx, case_ids, deed.at)
     removed: Counter[str] = Counter()
     for row in people:
@@ -118,7 +121,8 @@ def _lock(tx: Tx, customer_ids: Sequence[int]) -> tuple[Sequence[Any], Sequence[
     feedback = sa.select(feedbacks.c.id).where(feedbacks.c.customer_id.in_(customer_ids))
     tx.execute(locked(tx, feedback.order_by(feedbacks.c.id))).all()
     _lock_cases(tx, customer_ids)
-    query = sa.select(customers.c.id, customers.c.opted_out_at, customers.c.zalo_uid)
+    columns = (customers.c.id, customers.c.opted_out_at, customers.c.zalo_uid, customers.c.forgotten_at)
+    query = sa.select(*columns)
     query = query.where(customers.c.id.in_(customer_ids)).order_by(customers.c.id)
     people = tx.execute(locked(tx, query)).all()
     # Again, for a case that was opened while we waited.

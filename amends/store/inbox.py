@@ -50,6 +50,8 @@ def customer_with(tx: Tx, contact: str) -> int:
 
 def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
     """Store `batch`; what was received before is left as it is. Returns how many were new."""
+    if not batch:
+        return 0
     batch = _without_forgotten(tx, batch)
     if not batch:
         return 0
@@ -86,8 +88,8 @@ def _without_forgotten(tx: Tx, batch: Sequence[Feedback]) -> Sequence[Feedback]:
             customers.c.forgotten_at.is_not(None),
         )
     )
-    forgotten = {(row.source, row.external_id) for row in tx.execute(query)} if batch else set()
-    return [one for one in batch if (one.source, one.external_id) not in forgotten] if forgotten else batch
+    forgotten = {(row.source, row.external_id) for row in tx.execute(query)}
+    return [feedback for feedback in batch if (feedback.source, feedback.external_id) not in forgotten]
 
 
 def attach(

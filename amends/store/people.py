@@ -1,7 +1,7 @@
 """One person may be several customers: who hangs together, as far as phone, mail and Zalo user id can tell."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -71,7 +71,7 @@ def _set_opt_out(tx: Tx, ids: Sequence[int], deed: Deed, at: datetime | None, ev
     statement = customers.update().where(customers.c.id.in_(ids), differs).values(opted_out_at=at)
     changed = sorted(tx.execute(statement.returning(customers.c.id)).scalars())
     for customer_id in changed:
-        record(tx, Deed(deed.at, deed.actor, deed.action, f"customer {customer_id}", deed.detail))
+        record(tx, replace(deed, subject=f"customer {customer_id}"))
     open_cases = sa.select(cases.c.id).where(cases.c.customer_id.in_(changed), cases.c.closed_at.is_(None))
     lines = [timeline.line_by(deed, id_, event) for id_ in sorted(tx.execute(open_cases).scalars())]
     timeline.append(tx, lines)

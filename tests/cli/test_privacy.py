@@ -104,7 +104,7 @@ def test_forgetting_tells_what_goes_and_leaves_nothing(
     assert [trace for trace in HERS if trace in everything(store)] == []
     assert "Nothing is held about 84912***678" in imported("forget", PHONE, "--by", "mai").stdout
     shown = imported("case", "1")
-    assert "no contact known" in shown.stdout
+    assert "no contact known\nPersonal data removed" in shown.stdout
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

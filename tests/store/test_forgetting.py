@@ -27,7 +27,7 @@ from amends.store.schema import customers, effects, feedbacks, quarantine, webho
 from amends.store.schema import operator_log as operator_log_table
 from amends.store.schema import tickets as tickets_table
 from tests.domain.examples import HOUR, JOURNEY, NINE
-from tests.privacy import HER_BAD_ROWS, MAIL, PHONE, her_feedback, plant, traces
+from tests.privacy import HER_BAD_ROWS, MAIL, PHONE, STRANGER, her_feedback, plant, traces
 from tests.store.rows import BUSY, UNKNOWN, add_case, count, feedback, intent
 
 LATER = NINE + 10 * HOUR
@@ -117,7 +117,7 @@ def test_whoever_else_is_there_stays_as_they_are(store: Store) -> None:
 def _others(tx: Tx) -> list[Any]:
     """The stranger's rows, whole."""
     of = (
-        sa.select(customers).where(customers.c.key == "tel:84987654321"),
+        sa.select(customers).where(customers.c.key == inbox.contact_key(STRANGER)),
         sa.select(feedbacks).where(feedbacks.c.external_id == "r9"),
         sa.select(quarantine).where(quarantine.c.fingerprint == "f3"),
         sa.select(webhook_events).where(webhook_events.c.key == "user_send_text:c-2"),

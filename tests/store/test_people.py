@@ -7,7 +7,7 @@ from amends.store import inbox, operator_log, people, timeline, zalo_users
 from amends.store.engine import Store, Tx
 from amends.store.operator_log import Deed
 from amends.store.people import SeveralPeople
-from amends.store.schema import customers
+from amends.store.schema import customers, feedbacks
 from amends.store.zalo_users import ZaloId
 from tests.domain.examples import HOUR, NINE
 from tests.privacy import MAIL, PHONE, UID
@@ -18,10 +18,10 @@ OUT = Deed(NINE, "mai", "opt out", "", "request 12")
 
 def receive(tx: Tx, **contacts: str) -> int:
     """A rating with these contacts; returns whose it is."""
-    number = count(tx, customers) + 1
+    number = count(tx, feedbacks) + 1
     one = feedback(f"p{number}", customer_ref=f"u{number}", **contacts)
     inbox.receive(tx, "complaint", [one], NINE)
-    query = sa.select(customers.c.id).where(customers.c.key == inbox.customer_key(one))
+    query = sa.select(feedbacks.c.customer_id).where(feedbacks.c.external_id == one.external_id)
     return int(tx.execute(query).scalar_one())
 
 
@@ -88,7 +88,7 @@ def test_an_opt_out_is_one_for_each_contact_and_every_case_tells_of_it(store: St
 
 def test_the_first_opt_out_stands_and_can_be_taken_back(store: Store) -> None:
     with store.begin() as tx:
-        lan = add_customer(tx, key=f"tel:{PHONE}", opted_out_at=NINE - HOUR)
+        lan = add_customer(tx, key=inbox.contact_key(PHONE), opted_out_at=NINE - HOUR)
         assert people.opt_out(tx, PHONE, OUT) == ((lan,), 0)
         assert tx.execute(sa.select(customers.c.opted_out_at)).scalar_one() == NINE - HOUR
         assert people.opt_in(tx, PHONE, OUT)[1] == 1

@@ -166,7 +166,15 @@ STATES = (
 )
 
 
-@pytest.mark.parametrize("reach", STATES, ids=lambda reach: reach.__name__)
+# PostgreSQL needs but a few: what it does otherwise than SQLite is locks, and those have tests of their own.
+EVERYWHERE = [("sqlite", reach) for reach in STATES] + [
+    ("postgres", reach) for reach in (apology_waiting, survey_out, reward_waiting)
+]
+
+
+@pytest.mark.parametrize(
+    ("store", "reach"), EVERYWHERE, ids=lambda part: getattr(part, "__name__", part), indirect=["store"]
+)
 async def test_nothing_more_is_sent_and_the_case_comes_to_its_end(
     store: Store, tmp_path: Path, reach: Callable[[Shop], Awaitable[None]]
 ) -> None:
