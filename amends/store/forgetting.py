@@ -34,6 +34,8 @@ from amends.store.types import UtcDateTime
 FORGOTTEN = "forgotten"
 """The note of a quarantined row that was emptied because of its person. It is kept, so that no import revives it."""
 _PAGE = 500
+# Whatever we come to know of customers is forgotten, unless it is named here.
+_PERSONAL = tuple(set(customers.columns.keys()) - {"id", "key", "opted_out_at", "forgotten_at"})
 _NO_ROW = [{"field": "row", "problem": "its content has been removed", "fix": "nothing is to be done"}]
 
 
@@ -74,7 +76,7 @@ def anonymise(
     _refuse_while_messaging(tx, case_ids, deed.at)
     removed: Counter[str] = Counter()
     for row in people:
-        gone: dict[str, Any] = dict.fromkeys(("name", "phone", "email", "zalo_uid", "language"))
+        gone: dict[str, Any] = dict.fromkeys(_PERSONAL)
         if not (keep_opt_outs and row.opted_out_at is not None):
             gone["key"] = f"forgotten:{uuid4()}"
         gone |= {"opted_out_at": row.opted_out_at or deed.at, "forgotten_at": deed.at}
