@@ -13,6 +13,7 @@ from cli.journeys import check, run
 from cli.keys import key
 from cli.ledger import ledger
 from cli.play import demo
+from cli.privacy import export, forget, optout
 from cli.quarantine import quarantine
 from cli.servers import sandbox, serve
 from cli.webhooks import desk
@@ -58,6 +59,9 @@ app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
+app.command()(optout)
+app.command()(forget)
+app.command()(export)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
 app.add_typer(key, name="key")

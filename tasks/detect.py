@@ -86,9 +86,12 @@ def _record_answers(
 ) -> list[Route]:
     """Note the answers, settle sends they prove, and wake the cases that wait for them."""
     found = cases.load(tx, [proof.case_id for _, proof in answers], messages_since=now) if answers else {}
-    noted, lines = [], []
+    noted, lines, wordless = [], [], []
     for feedback, proof in answers:
         case = found[proof.case_id]
+        forgotten = case.customer.forgotten_at is not None
+        if forgotten:  # the mark counts, the words are not kept
+            wordless.append(feedback.id)
         judgement = judge(feedback.rating, feedback.scale, sweep.version(tx, case.version_id))
         noted.append(
             surveys.Answer(
@@ -97,7 +100,7 @@ def _record_answers(
                 int(feedback.rating or 0),
                 feedback.scale,
                 judgement.verdict is Verdict.ABOVE_THRESHOLD,
-                feedback.text,
+                "" if forgotten else feedback.text,
                 feedback.occurred_at,
                 f"survey answer: {judgement.reason}",
             )
@@ -115,6 +118,8 @@ def _record_answers(
         agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")
         lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
     timeline.append(tx, lines)
+    if wordless:
+        inbox.empty(tx, wordless)
     return [
         Route(feedback.id, Verdict.ANSWER, "answer to our survey", proof.case_id)
         for feedback, proof in answers

@@ -45,14 +45,31 @@ def find_customer(tx: Tx, contact: str) -> int | None:
     A customer with a phone number is known by that alone, and not found by the mail address. Raises ValueError, which
     never quotes the contact, for what is neither.
     """
-    email = normalise_email(contact) if "@" in contact else None
-    phone = None if email else normalise_phone(contact)
-    key = hashed_key(tx, _contact_key(phone, email) or "")
-    return tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar()
+    return tx.execute(
+        sa.select(customers.c.id).where(customers.c.key == hashed_contact(tx, contact))
+    ).scalar()
+
+
+def customer_with(tx: Tx, contact: str) -> int:
+    """The same, made now for a stranger: with a key and nothing else. Raises `ValueError` when it is neither."""
+    key = hashed_contact(tx, contact)
+    tx.execute(upsert(tx, customers).values(key=key).on_conflict_do_nothing())
+    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar_one())
+
+
+def hashed_contact(tx: Tx, contact: str) -> str:
+    """The key of the customer with that phone or mail, in any spelling. Raises ValueError, which quotes neither."""
+    is_mail = "@" in contact
+    return hashed_key(
+        tx, f"mail:{normalise_email(contact)}" if is_mail else f"tel:{normalise_phone(contact)}"
+    )
 
 
 def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
     """Store `batch`; what was received before is left as it is. Returns how many were new."""
+    if not batch:
+        return 0
+    batch = _without_forgotten(tx, batch)
     if not batch:
         return 0
     people = _customer_ids(tx, batch)
@@ -75,6 +92,21 @@ def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> i
         for feedback in batch
     ]
     return insert_new(tx, feedbacks, rows)
+
+
+def _without_forgotten(tx: Tx, batch: Sequence[Feedback]) -> Sequence[Feedback]:
+    """Leave out what we hold without its person: the same file again must not bring their contact back."""
+    query = (
+        sa.select(feedbacks.c.source, feedbacks.c.external_id)
+        .join(customers, customers.c.id == feedbacks.c.customer_id)
+        .where(
+            feedbacks.c.source.in_(sorted({feedback.source for feedback in batch})),
+            feedbacks.c.external_id.in_([feedback.external_id for feedback in batch]),
+            customers.c.forgotten_at.is_not(None),
+        )
+    )
+    forgotten = {(row.source, row.external_id) for row in tx.execute(query)}
+    return [feedback for feedback in batch if (feedback.source, feedback.external_id) not in forgotten]
 
 
 def attach(
@@ -117,6 +149,7 @@ def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> in
             set_={
                 "name": sa.func.coalesce(customers.c.name, statement.excluded.name),
                 "zalo_uid": sa.func.coalesce(customers.c.zalo_uid, statement.excluded.zalo_uid),
+                "forgotten_at": None,
             },
         )
     )
@@ -150,7 +183,9 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     columns = ("name", "phone", "email", "zalo_uid", "language")
     statement = statement.on_conflict_do_update(
         index_elements=["key"],
-        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns},
+        # Whoever comes anew is no longer forgotten; an opt-out stands.
+        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns}
+        | {"forgotten_at": None},
         where=sa.or_(*(sa.and_(customers.c[n].is_(None), fresh[n].is_not(None)) for n in columns)),
     )
     hashed = {hashed_key(tx, key): key for key in people}
@@ -238,6 +273,11 @@ def take_unrouted(tx: Tx, journey: str, limit: int) -> list[Unrouted]:
         )
         for row in rows
     ]
+
+
+def empty(tx: Tx, feedback_ids: Sequence[int]) -> None:
+    """Remove what people wrote; that it came, from where, its rating and its verdict stay."""
+    tx.execute(feedbacks.update().where(feedbacks.c.id.in_(feedback_ids)).values(text="", raw={}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from amends.encryption import Cipher
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision; a test holds it against the folder of migrations."""
 
 

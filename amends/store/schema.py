@@ -123,6 +123,9 @@ sa.Index(
     sqlite_where=feedbacks.c.case_id.is_not(None),
 )
 
+# Erasure, access and retention ask for everything of a person.
+sa.Index("ix_feedbacks_customer_id", feedbacks.c.customer_id)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,

@@ -38,6 +38,7 @@ def test_every_command_has_a_help_page() -> None:
         *(("doctor",), ("desk",), ("zalo", "login")),
         *(("key",), ("key", "rotate"), ("key", "status")),
         *(("ledger", "settle"), ("quarantine", "requeue")),
+        *(("forget",), ("export",), ("optout",)),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0
