@@ -274,7 +274,7 @@ _RESULT_OF = {
     EffectState.WAITING: "waiting",
     EffectState.UNCERTAIN: "uncertain",
 }
-_TOLD_ALREADY = ("sent", "watched", "uncertain")
+_TOLD_ALREADY = ("sent", "watched", "uncertain", "cancelled")
 """Results whose line was written when the answer came, or that are no news."""
 
 
