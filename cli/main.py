@@ -12,6 +12,7 @@ from cli.intake import import_
 from cli.journeys import check, run
 from cli.play import demo
 from cli.servers import sandbox, serve
+from cli.verify import verify
 from cli.webhooks import desk
 from cli.zalo import key, zalo
 
@@ -28,6 +29,7 @@ Three commands to try first:
 Then, day by day:
   amends status             figures, deadlines, and what waits for a person
   amends case AM000042      all that happened to one customer's case
+  amends verify             do our own books agree with each other?
   amends ticket list        the agents' desk
 
 Settings are environment variables AMENDS_... or lines of a .env file in the working directory.
@@ -53,6 +55,7 @@ app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
+app.command()(verify)
 app.command()(key)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")

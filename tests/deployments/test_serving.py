@@ -132,6 +132,8 @@ def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Itera
         "1",
         "--port",
         str(port),
+        "--verify-every",
+        "0",
     ]
     with log.open("wb") as output:
         child = subprocess.Popen(
