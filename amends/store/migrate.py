@@ -5,7 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision; a test holds it against the folder of migrations."""
 
 

@@ -35,7 +35,7 @@ def test_every_command_has_a_help_page() -> None:
     for words in (
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
-        *(("doctor",), ("desk",), ("key",), ("zalo", "login")),
+        *(("doctor",), ("desk",), ("key",), ("zalo", "login"), ("verify",)),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0

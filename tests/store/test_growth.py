@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.domain.effects import Step
-from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, vouchers
+from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, upkeep, vouchers
 from amends.store.engine import Store, Tx
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import cases as cases_table
@@ -229,6 +229,9 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
     "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
+    "upkeep.open_cases": lambda tx: upkeep.open_cases(tx, "complaint", 7, 2),
+    "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
+    "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
 

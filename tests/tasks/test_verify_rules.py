@@ -207,10 +207,10 @@ SABOTAGE: dict[str, Callable[[Any], Sequence[Any]]] = {
     ],
     "clock.met": lambda who: [clocks.update().where(clocks.c.case_id == who.solved).values(met_at=None)],
     "clock.watched": lambda who: [
-        agenda.delete().where(agenda.c.case_id == who.solved, agenda.c.step == "watch_sla")
+        agenda.delete().where(agenda.c.case_id == who.reopened, agenda.c.step == "watch_sla")
     ],
-    "ticket.notified": lambda who: [agenda.delete().where(*item(who.solved, "notify_agent"))],
-    "ticket.survey": lambda who: [agenda.delete().where(*item(who.waiting, "survey"))],
+    "ticket.notified": lambda who: [agenda.delete().where(*item(who.doubtful, "notify_agent"))],
+    "ticket.survey": lambda who: [agenda.update().where(*item(who.solved, "survey")).values(step="conclude")],
     "effect.kind": lambda who: [
         effects.update().where(*effect(who.happy, "notify_agent")).values(policy="at_most_once")
     ],
@@ -251,8 +251,6 @@ SABOTAGE: dict[str, Callable[[Any], Sequence[Any]]] = {
     ],
     "voucher.reserved": lambda who: second_voucher(who.new, state="reserved"),
 }
-ALSO = {"clock.ticket": {"clock.watched"}}
-"""What cannot be broken without breaking this, too."""
 
 
 def test_every_rule_is_broken_by_a_test() -> None:
@@ -268,7 +266,7 @@ def test_nothing_fires_where_everything_is_right(town: Broken) -> None:
 @pytest.mark.parametrize("rule_id", SABOTAGE)
 def test_exactly_that_rule_fires(town: Broken, rule_id: str) -> None:
     fired = town.fired(*SABOTAGE[rule_id](town.people))
-    assert set(fired) == {rule_id} | ALSO.get(rule_id, set())
+    assert set(fired) == {rule_id}
     finding = fired[rule_id]
     assert finding.violated is not finding.rule.note
     assert finding.rule.fix

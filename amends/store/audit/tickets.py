@@ -77,7 +77,7 @@ def _unwatched() -> sa.Select[Any]:
         agenda.c.step == "watch_sla",
         agenda.c.ordinal == number,
     )
-    return _clock(cases.c.closed_at.is_(None), sa.not_(watched))
+    return _clock(cases.c.closed_at.is_(None), sla_clocks.c.met_at.is_(None), sa.not_(watched))
 
 
 def _nobody_told() -> sa.Select[Any]:
@@ -86,7 +86,7 @@ def _nobody_told() -> sa.Select[Any]:
         agenda.c.step == "notify_agent",
         agenda.c.ordinal == tickets.c.cycle,
     )
-    return _ticket(cases.c.closed_at.is_(None), sa.not_(planned))
+    return _ticket(tickets.c.state != "solved", sa.not_(planned))
 
 
 def _unasked() -> sa.Select[Any]:
@@ -95,7 +95,8 @@ def _unasked() -> sa.Select[Any]:
         agenda.c.step == "survey",
         agenda.c.ordinal == tickets.c.cycle,
     )
-    return _ticket(cases.c.closed_at.is_(None), tickets.c.state == "solved", sa.not_(planned))
+    waiting = sa.and_(cases.c.closed_at.is_(None), cases.c.outcome.is_(None))
+    return _ticket(waiting, tickets.c.state == "solved", sa.not_(planned))
 
 
 _REPAIR = "The daily sweep puts it back: `amends run JOURNEY.yaml --read-back-days 3`."
@@ -131,17 +132,17 @@ TICKETS = (
         "clock",
         _runs_against_its_ticket,
     ),
-    Rule("clock.watched", "Every clock of an open case is watched.", _REPAIR, "clock", _unwatched),
+    Rule("clock.watched", "Every running clock of an open case is watched.", _REPAIR, "clock", _unwatched),
     Rule(
         "ticket.notified",
-        "Telling the agent was planned for the present cycle of every ticket of an open case.",
+        "Telling the agent was planned for the present cycle of every unsolved ticket.",
         _REPAIR,
         "ticket",
         _nobody_told,
     ),
     Rule(
         "ticket.survey",
-        "A survey was planned for every solved ticket of an open case.",
+        "A survey was planned for every solved ticket whose case has no outcome yet.",
         _REPAIR,
         "ticket",
         _unasked,
