@@ -19,7 +19,14 @@ from cli.guard import Trouble, warn
 from cli.keeping_desk import usable_doors
 from deployments.desk_process import running_desk
 from deployments.server import prefect_server
-from deployments.serving import announced, answers, deployments_of, running_server, serve_until_stopped
+from deployments.serving import (
+    announced,
+    answers,
+    deployments_of,
+    running_server,
+    serve_until_stopped,
+    verify_deployment,
+)
 
 
 def serve_journeys(
@@ -33,8 +40,12 @@ def serve_journeys(
     host: str,
     server: bool,
     desk_port: int,
+    verify_every: int,
 ) -> None:
-    """Serve until stopped; `every` in minutes, `daily_at` in each brand's zone. Raises Trouble, ServerProblem."""
+    """Serve until stopped. `every` and `verify_every` are minutes (0: never), `daily_at` is in each brand's zone.
+
+    Raises Trouble, ServerProblem.
+    """
     names = [journey.name for journey in journeys]
     if twice := {name for name in names if names.count(name) > 1}:
         raise Trouble(f"two files hold a journey named {min(twice)}; give each its own name", 2)
@@ -46,7 +57,9 @@ def serve_journeys(
     try:
         with _api(settings, port, host, server) as url, temporary_settings({PREFECT_API_URL: url}):
             deployments = [d for j in journeys for d in deployments_of(j, timedelta(minutes=every), daily_at)]
-            _tell(journeys, url, every, daily_at)
+            if verify_every:
+                deployments.append(verify_deployment(timedelta(minutes=verify_every)))
+            _tell(journeys, url, every, daily_at, verify_every)
             with _desk(settings, files, host, desk_port, url):
                 asyncio.run(serve_until_stopped(deployments))
     except KeyboardInterrupt:
@@ -108,13 +121,17 @@ def _check_free(host: str, port: int) -> None:
         ) from None
 
 
-def _tell(journeys: Sequence[ComplaintJourney], url: str, every: int, daily_at: time) -> None:
+def _tell(
+    journeys: Sequence[ComplaintJourney], url: str, every: int, daily_at: time, verify_every: int
+) -> None:
     typer.echo(f"Prefect's pages: {_pages(url)}")
     for journey in journeys:
         typer.echo(
             f"  {journey.name}, version {version_of(journey)}: every {every} min, and daily at "
             f"{daily_at:%H:%M} {journey.timezone}"
         )
+    if verify_every:
+        typer.echo(f"  verify, the audit of all: every {verify_every} min")
     typer.echo("Ctrl-C stops it.")
 
 

@@ -16,6 +16,7 @@ from cli.play import demo
 from cli.privacy import export, forget, optout
 from cli.quarantine import quarantine
 from cli.servers import sandbox, serve
+from cli.verify import verify
 from cli.webhooks import desk
 from cli.zalo import zalo
 
@@ -32,6 +33,7 @@ Three commands to try first:
 Then, day by day:
   amends status             figures, deadlines, and what waits for a person
   amends case AM000042      all that happened to one customer's case
+  amends verify             do our own books agree with each other?
   amends ticket list        the agents' desk
   amends ledger list        what was sent, and settling what nobody knows the fate of
   amends quarantine list    rows that could not be used, to be corrected or dropped
@@ -62,6 +64,7 @@ app.command()(case)
 app.command()(optout)
 app.command()(forget)
 app.command()(export)
+app.command()(verify)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
 app.add_typer(key, name="key")

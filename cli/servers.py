@@ -27,11 +27,15 @@ def serve(
     desk_port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the webhooks (amends desk); 0: no desk.")
     ] = 4280,
+    verify_every: Annotated[
+        int, typer.Option(min=0, max=1440, help="Minutes between two audits (amends verify); 0: none.")
+    ] = 60,
 ) -> None:
     """Prefect's server, the schedules, and the desk that takes webhooks in.
 
-    Serves journeys until Ctrl-C: each is swept every few minutes, and once a day reading ratings back. The desk runs
-    when a secret for webhooks is set: AMENDS_ZALO__WEBHOOK_SECRET, or one of AMENDS_WEBHOOK_SECRETS.
+    Serves journeys until Ctrl-C: each is swept every few minutes, and once a day reading ratings back. Every hour all
+    books are verified. The desk runs when a secret for webhooks is set: AMENDS_ZALO__WEBHOOK_SECRET, or one of
+    AMENDS_WEBHOOK_SECRETS.
     """
     from amends.domain.journey import load_journey
     from cli.installation import opened_store, prepare_prefect, read_settings
@@ -57,6 +61,7 @@ def serve(
         host=host,
         server=server,
         desk_port=desk_port,
+        verify_every=verify_every,
     )
 
 

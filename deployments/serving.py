@@ -1,4 +1,4 @@
-"""Serving journeys: each is two Prefect deployments of its flow, a frequent sweep and a daily one."""
+"""Serving journeys: each is two Prefect deployments, a frequent sweep and a daily one; one more verifies them all."""
 
 import asyncio
 import json
@@ -17,6 +17,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from amends.domain.journey import ComplaintJourney, version_of
 from flows.complaint import complaint
+from flows.verify import verify
 
 READ_BACK_DAYS = 3
 """How far the daily sweep reads ratings back, in days."""
@@ -66,6 +67,19 @@ def _deployment(
         tags=["amends", journey.name],
         concurrency_limit=_ONE_AT_A_TIME,
         # By module, so that the working directory may be any: paths in journeys are relative to it.
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
+def verify_deployment(every: timedelta) -> RunnerDeployment:
+    """`verify`, the audit of the whole installation."""
+    return RunnerDeployment.from_flow(
+        verify,
+        name="verify",
+        schedule=Interval(every, anchor_date=_ORIGIN, timezone="UTC", slug="verify"),
+        description=f"The audit of all journeys' books, every {every.total_seconds() / 60:g} min. It changes nothing.",
+        tags=["amends"],
+        concurrency_limit=_ONE_AT_A_TIME,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
 

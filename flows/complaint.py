@@ -10,6 +10,7 @@ from tasks.close_cases import close_cases
 from tasks.detect import detect
 from tasks.notify_agents import notify_agents
 from tasks.open_tickets import open_tickets
+from tasks.reconcile import reconcile
 from tasks.report import leave_report
 from tasks.reward import reward
 from tasks.survey import survey
@@ -23,9 +24,11 @@ async def complaint(journey: ComplaintJourney, read_back_days: float = 0) -> dic
     """Move every customer's complaint one step on, if it is due for one.
 
     One run is one sweep over all cases of the journey; run it as often as you like, also twice at once. The daily
-    sweep reads ratings back by `read_back_days`, to catch what the frequent ones may have missed.
+    sweep reconciles: it reads ratings back by `read_back_days`, puts back what has fallen off the agenda, and asks
+    about every doubt.
     """
     async with sweep_of(journey, timedelta(days=read_back_days)) as sweep:
+        await reconcile(sweep)
         await detect(sweep)
         await acknowledge(sweep)
         await open_tickets(sweep)

@@ -12,12 +12,13 @@ BATCH = 1_000
 """Feedbacks stored in one transaction."""
 
 
-def take_in(sweep: Sweep, batch: Sequence[Feedback | Rejected]) -> None:
-    """Commit a batch and count it in the sweep's tally."""
+def take_in(sweep: Sweep, batch: Sequence[Feedback | Rejected]) -> int:
+    """Commit a batch and count it in the sweep's tally; returns how many good rows were new."""
     new, rejected = store_batch(sweep.store, sweep.journey.name, batch, sweep.now())
     results = sweep.tally("detect").results
     results["received"] += new
     results["quarantined"] += rejected
+    return new
 
 
 def store_batch(

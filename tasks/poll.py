@@ -1,5 +1,6 @@
 """Polls: ask Zalo for the answers to rating templates, and bring in what a webhook has only announced."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 from amends.domain.contacts import mask
@@ -31,14 +32,32 @@ async def poll_ratings(sweep: Sweep) -> None:
         return
     now = sweep.now()
     for template_id, source in _templates(sweep).items():
-        cursor = f"ratings:{sweep.journey.name}:{template_id}"
-        with sweep.store.read() as tx:
-            stored = cursors.get(tx, cursor)
-        since = datetime.fromisoformat(stored) - POLL_OVERLAP if stored else now - FIRST_POLL
-        if await _poll(sweep, template_id, source, min(since, now - sweep.read_back)):
+        if await _poll(sweep, template_id, source, _since(sweep, template_id)) is not None:
             with sweep.store.begin() as tx:
-                cursors.put(tx, cursor, now.astimezone(UTC).isoformat())
+                cursors.put(tx, _cursor(sweep, template_id), now.astimezone(UTC).isoformat())
     _settle_announced(sweep)
+
+
+async def poll_back(sweep: Sweep) -> Counter[str]:
+    """Ask for the answers of the days before those the regular poll asks for; returns what it had missed, by source."""
+    missed: Counter[str] = Counter()
+    if "zns" in sweep.connectors.ratings:
+        for template_id, source in _templates(sweep).items():
+            start, end = sweep.now() - sweep.read_back, _since(sweep, template_id)
+            if start < end and (new := await _poll(sweep, template_id, source, start, end)):
+                missed[source] += new
+    return missed
+
+
+def _cursor(sweep: Sweep, template_id: str) -> str:
+    return f"ratings:{sweep.journey.name}:{template_id}"
+
+
+def _since(sweep: Sweep, template_id: str) -> datetime:
+    """Where the regular poll of a template goes on."""
+    with sweep.store.read() as tx:
+        stored = cursors.get(tx, _cursor(sweep, template_id))
+    return datetime.fromisoformat(stored) - POLL_OVERLAP if stored else sweep.now() - FIRST_POLL
 
 
 async def poll_announced(sweep: Sweep) -> None:
@@ -65,22 +84,26 @@ def _is_news(event: Event, sweep: Sweep) -> bool:
     return sweep.now() - event.received_at < NEWS
 
 
-async def _poll(sweep: Sweep, template_id: str, source: str, since: datetime) -> bool:
-    """Take in the answers of one template; False, and told to operators, when they could not be read."""
+async def _poll(
+    sweep: Sweep, template_id: str, source: str, since: datetime, until: datetime | None = None
+) -> int | None:
+    """Take in the answers of one template, up to now; how many were new.
+
+    None, and told to operators, when they could not be read.
+    """
     try:
-        answers = await sweep.connectors.ratings["zns"].ratings(template_id, since, sweep.now())
+        answers = await sweep.connectors.ratings["zns"].ratings(template_id, since, until or sweep.now())
     except VendorUnavailable as trouble:
         sweep.tally("detect").reasons[mask(str(trouble))] += 1
         if isinstance(trouble, NeedsHuman):
             _raise_incident(sweep, trouble)
-        return False
+        return None
     incident = _incident(sweep)
     if incident in sweep.troubled:
         with sweep.store.begin() as tx:
             incidents.resolve(tx, incident, sweep.now())
         sweep.troubled.discard(incident)
-    take_in(sweep, [as_feedback(answer, source) for answer in answers])
-    return True
+    return take_in(sweep, [as_feedback(answer, source) for answer in answers])
 
 
 def _raise_incident(sweep: Sweep, trouble: NeedsHuman) -> None:

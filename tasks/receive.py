@@ -1,6 +1,8 @@
 """Receive: bring in what the sources have. The inbox is committed before anything else happens (DESIGN 4.1)."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from amends.domain.contacts import mask
@@ -22,6 +24,21 @@ async def receive(sweep: Sweep) -> None:
             await _take_in_files(sweep, source)
     move_left_behind(sweep)
     await poll_ratings(sweep)
+
+
+async def read_files_again(sweep: Sweep) -> Counter[str]:
+    """Read the files again that seem unchanged; returns the rows that nothing had brought, by source.
+
+    A changed file is left to `receive`. Size and time of a file can stay the same while its rows do not: some
+    exports write in place, some copies keep the time.
+    """
+    missed: Counter[str] = Counter()
+    for source in sweep.journey.sources:
+        if isinstance(source, FileSource):
+            for path, cursor, stamp in _files(sweep, source):
+                if _read_up_to(sweep, cursor) == stamp:
+                    missed[source.name] += await _take_in_file(sweep, source, path, cursor, stamp)
+    return +missed
 
 
 async def receive_news(sweep: Sweep) -> None:
@@ -54,21 +71,32 @@ def mark_of(cursor: str, stamp: str) -> str:
 
 
 async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
-    for path in matching(source.path):
-        stamp, cursor = stamp_of(path), cursor_of(sweep.journey.name, source.name, path)
-        with sweep.store.read() as tx:
-            seen = cursors.get(tx, cursor)
-        if seen != stamp:
+    for path, cursor, stamp in _files(sweep, source):
+        if _read_up_to(sweep, cursor) != stamp:
             await _take_in_file(sweep, source, path, cursor, stamp)
 
 
+def _files(sweep: Sweep, source: FileSource) -> Iterator[tuple[Path, str, str]]:
+    """The source's files, each with the name of its cursor and what that is once the file has been read."""
+    for path in matching(source.path):
+        yield path, cursor_of(sweep.journey.name, source.name, path), stamp_of(path)
+
+
+def _read_up_to(sweep: Sweep, cursor: str) -> str | None:
+    with sweep.store.read() as tx:
+        return cursors.get(tx, cursor)
+
+
 @chunk_task("detect: take in file")
-async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> None:
-    """The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has.
+async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> int:
+    """Take in the rows; returns how many were new.
+
+    The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has.
 
     A file that cannot be used, or not to its end, is itself an entry in quarantine; the rows before go through.
     """
     batch: list[Feedback | Rejected] = []
+    new = 0
     try:
         rows = read_feedback(
             path, columns=source.columns, now=sweep.now(), zone=sweep.journey.timezone, source=source.name
@@ -76,13 +104,14 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
         for row in rows:
             batch.append(row)
             if len(batch) == BATCH:
-                take_in(sweep, batch)
+                new += take_in(sweep, batch)
                 batch = []
     except FileProblem as problem:
         told = mask(str(problem))
         sweep.tally("detect").reasons[told] += 1
         wrong = FieldProblem("file", told, "correct the file and drop it again")
         batch.append(Rejected(source.name, path.name, mark_of(cursor, stamp), (wrong,), {"file": path.name}))
-    take_in(sweep, batch)
+    new += take_in(sweep, batch)
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)
+    return new

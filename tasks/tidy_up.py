@@ -14,26 +14,45 @@ from tasks.sweep import Sweep, at_account
 async def tidy_up(sweep: Sweep) -> None:
     """Ask Zalo about messages of unknown fate whose id we have; once a day, renew tokens nobody has used."""
     await keep_retention(sweep)
-    zalo = sweep.connectors.zalo
-    if zalo is None:
+    if sweep.connectors.zalo is None:
         return
-    with sweep.store.read() as tx:
-        doubts = ledger.doubts(tx, sweep.journey.name, "zns", sweep.settings.chunk_size)
-    if doubts:
-        await _settle(sweep, zalo, doubts)
-    if sweep.read_back:
-        await _keep_alive(sweep, zalo)
+    if sweep.read_back:  # the doubts of this sweep are settled by `reconcile`
+        await _keep_alive(sweep, sweep.connectors.zalo)
+    else:
+        await settle_doubts(sweep, 1)
+
+
+async def settle_doubts(sweep: Sweep, chunks: int) -> int:
+    """Go through up to so many chunks of doubts, oldest first; returns how many Zalo has settled.
+
+    What Zalo does not know stays a doubt and is asked about again, so one chunk alone might never get to the rest.
+    """
+    zalo, after, proved = sweep.connectors.zalo, 0, 0
+    if zalo is None:
+        return 0
+    for _ in range(chunks):
+        with sweep.store.read() as tx:
+            doubts = ledger.doubts(tx, sweep.journey.name, "zns", sweep.settings.chunk_size, after)
+        if not doubts:
+            break
+        settled, answers = await _settle(sweep, zalo, doubts)
+        proved += settled
+        if not answers:
+            break
+        after = doubts[-1].id
+    return proved
 
 
 @chunk_task("settle doubts")
-async def _settle(sweep: Sweep, zalo: ZaloAccount, doubts: list[Doubt]) -> None:
-    """One question per doubt, one after another: there are never more than the open calls of a sweep that died."""
+async def _settle(sweep: Sweep, zalo: ZaloAccount, doubts: list[Doubt]) -> tuple[int, bool]:
+    """One question per doubt, one after another; how many that settled, and whether Zalo answers at all."""
+    proved = 0
     for doubt in doubts:
         try:
             state = await zalo.delivery(doubt.provider_id)
         except VendorUnavailable as trouble:
             sweep.tally("settle doubts").reasons[mask(str(trouble))] += 1
-            return
+            return proved, False
         if state == "not_found":
             continue  # Zalo forgets old messages too: no proof that it never arrived
         now = sweep.now()
@@ -44,6 +63,8 @@ async def _settle(sweep: Sweep, zalo: ZaloAccount, doubts: list[Doubt]) -> None:
                 told = f"message {doubt.provider_id}: {state} says Zalo"
                 timeline.append(tx, [timeline.Entry(doubt.case_id, now, f"{doubt.step}.proved", told)])
                 sweep.tally("settle doubts").results["proved"] += 1
+                proved += 1
+    return proved, True
 
 
 async def _keep_alive(sweep: Sweep, zalo: ZaloAccount) -> None:

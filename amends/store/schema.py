@@ -171,6 +171,13 @@ cases = sa.Table(
     _when("closed_at"),
 )
 sa.Index("ix_cases_customer_id", cases.c.customer_id, cases.c.id)
+sa.Index(
+    "ix_cases_open",
+    cases.c.journey,
+    cases.c.id,
+    postgresql_where=cases.c.closed_at.is_(None),
+    sqlite_where=cases.c.closed_at.is_(None),
+)
 
 tickets = sa.Table(
     "tickets",

@@ -1,12 +1,12 @@
 """The built-in desk: tickets, their service-level clocks, and what agents do with them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from amends.domain.case import TicketState
+from amends.domain.case import Ticket, TicketState
 from amends.domain.effects import Step
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.base import Severity
@@ -79,6 +79,35 @@ def _start_clocks(
         items.append(agenda.Item(case_id, journey.name, Step.NOTIFY_AGENT, cycle, now))
     execute_many(tx, upsert(tx, sla_clocks).on_conflict_do_nothing(), rows)
     agenda.plan(tx, items)
+
+
+def restart_clocks(
+    tx: Tx,
+    journey: ComplaintJourney,
+    case_id: int,
+    ticket: Ticket,
+    running: Mapping[ClockKind, SlaClock],
+    now: datetime,
+) -> None:
+    """Start those clocks of an unsolved ticket's present cycle that it has lost; those it has run on.
+
+    They start when the other one did, else when the ticket was opened; a reopened one's start is not kept anywhere
+    else, so then it is `now`.
+    """
+    known = next(iter(running.values()), None)
+    started_at = known.started_at if known else ticket.opened_at if ticket.cycle == 0 else None
+    _start_clocks(tx, journey, [(case_id, ticket.severity)], cycle=ticket.cycle, now=started_at or now)
+    if ticket.first_response_at is not None:
+        tx.execute(
+            sla_clocks.update()
+            .where(
+                sla_clocks.c.case_id == case_id,
+                sla_clocks.c.kind == ClockKind.FIRST_RESPONSE.value,
+                sla_clocks.c.cycle == ticket.cycle,
+                sla_clocks.c.met_at.is_(None),
+            )
+            .values(met_at=ticket.first_response_at)
+        )
 
 
 def clocks(tx: Tx, case_ids: Sequence[int]) -> dict[tuple[int, int], SlaClock]:

@@ -41,8 +41,8 @@ def demo(
 ) -> int:
     """Play `days` days of `reviews` (the shipped sample when none are given); returns the exit code.
 
-    Exit code 1 when the vendor's book shows anything sent twice or anybody forgotten. Raises FileProblem,
-    JourneyProblem, StageProblem or ValueError with the fix, for the caller to print.
+    Exit code 1 when the vendor's book shows anything sent twice or anybody forgotten, or when our own books do not
+    agree. Raises FileProblem, JourneyProblem, StageProblem or ValueError with the fix, for the caller to print.
     """
     started = time.perf_counter()
     settings = Settings()
@@ -100,19 +100,23 @@ def demo(
             story_of = reports.best_story(tx, journey.name)
             story = timeline.of_case(tx, story_of) if story_of else []
     seconds = round(time.perf_counter() - started, 1)
+    violated = [finding.rule.id for finding in played.findings if finding.violated]
     if as_json:
         figures = {name: played.figures[name] for name in _FIGURES}
         figures |= {"vendor_requests": played.audit.requests, "sweeps": played.sweeps}
         for problem in (*played.audit.duplicates, *played.audit.lost):
             print(problem, file=sys.stderr)
         figures |= {"duplicate_requests": len(played.audit.duplicates), "lost": len(played.audit.lost)}
+        figures |= {"violated": len(violated)}
+        for rule_id in violated:
+            print(f"violated: {rule_id}", file=sys.stderr)
         print(json.dumps({**figures, "seconds": seconds}))
     else:
         console = Console()
         show(console, played, levels, story, journey.zone)
         where = database or f"sqlite:///{settings.home / 'demo' / 'amends.db'}"
         _show_next(console, played.sweeps, days, seconds, where if database is None else None, story_of)
-    return 1 if played.audit.duplicates or played.audit.lost else 0
+    return 1 if played.audit.duplicates or played.audit.lost or violated else 0
 
 
 def _progress() -> Progress:

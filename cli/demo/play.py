@@ -9,6 +9,8 @@ from pathlib import Path
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from amends.store import inbox
+from amends.store.audit import Finding
+from amends.store.audit import audit as verify
 from amends.store.engine import Store
 from amends.store.reports import case_contacts, funnel
 from cli.demo.agents import Agents
@@ -29,6 +31,8 @@ class Played:
 
     figures: dict[str, int]
     audit: Audit
+    findings: list[Finding]
+    """How every rule of `amends verify` fared on our own books."""
     sweeps: int
 
 
@@ -69,4 +73,5 @@ async def play(
     with store.read() as tx:
         figures = funnel(tx, journey.name, clock.now()).as_dict()
         contacts = case_contacts(tx, journey.name)
-    return Played(figures, audit(sandbox.book(), contacts, max_reopens=journey.max_reopens), sweeps)
+    book = audit(sandbox.book(), contacts, max_reopens=journey.max_reopens)
+    return Played(figures, book, verify(store, clock.now()), sweeps)

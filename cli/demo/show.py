@@ -9,6 +9,7 @@ from rich.table import Table
 from amends.store.reports import SlaLine
 from amends.store.timeline import Entry
 from cli.demo.play import Played
+from cli.verifying import in_a_line, show_violations
 
 _STAGES = (
     ("feedback", "ratings received"),
@@ -42,6 +43,8 @@ def show(
     console.print(f"\nThe vendor's own book of {book.requests:,} requests against our inbox: {verdict}.")
     for problem in (*book.duplicates[:5], *book.lost[:5]):
         console.print(f"  [red]{problem}[/]")
+    show_violations(played.findings)
+    console.print(f"Our own books: {in_a_line(played.findings)}.", highlight=False)
 
 
 def _funnel(figures: dict[str, int]) -> Table:

@@ -35,7 +35,7 @@ def test_every_command_has_a_help_page() -> None:
     for words in (
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
-        *(("doctor",), ("desk",), ("zalo", "login")),
+        *(("doctor",), ("desk",), ("zalo", "login"), ("verify",)),
         *(("key",), ("key", "rotate"), ("key", "status")),
         *(("ledger", "settle"), ("quarantine", "requeue")),
         *(("forget",), ("export",), ("optout",)),

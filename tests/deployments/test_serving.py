@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from amends.domain.journey import ComplaintJourney, version_of
-from deployments.serving import deployments_of, running_server
+from deployments.serving import deployments_of, running_server, verify_deployment
 from sandbox.process import Sandbox
 from tests.conftest import CONTACTS
 
@@ -48,6 +48,16 @@ def test_each_journey_is_a_frequent_and_a_daily_deployment(journey: ComplaintJou
     assert (once.model_dump()["cron"], once.model_dump()["timezone"]) == ("30 6 * * *", "Asia/Ho_Chi_Minh")
     assert version_of(journey) in str(frequent.description)
     assert (frequent.version, frequent.concurrency_limit) == (version_of(journey), 1)
+
+
+def test_the_audit_is_one_deployment_for_the_installation() -> None:
+    audit = verify_deployment(timedelta(minutes=60))
+    assert (audit.name, audit.flow_name, audit.concurrency_limit) == ("verify", "verify", 1)
+    assert audit.schedules is not None
+    hourly = audit.schedules[0].schedule
+    assert hourly is not None
+    assert hourly.model_dump()["interval"] == timedelta(hours=1)
+    assert audit.parameters == {}
 
 
 def test_prefects_form_has_titles_and_bounds(journey: ComplaintJourney) -> None:
@@ -132,6 +142,8 @@ def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Itera
         "1",
         "--port",
         str(port),
+        "--verify-every",
+        "0",
     ]
     with log.open("wb") as output:
         child = subprocess.Popen(

@@ -23,6 +23,7 @@ from amends.store import (
     retention,
     surveys,
     tickets,
+    upkeep,
     vouchers,
 )
 from amends.store.engine import Store, Tx
@@ -293,6 +294,9 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "retention.feedback_texts_before": lambda tx: retention.feedback_texts_before(tx, NINE + HOUR, 5),
     "forgetting.anonymise": lambda tx: forgetting.anonymise(tx, [7], Deed(NINE, "mai", "forget", "")),
     "inbox.receive: whom we have forgotten": lambda tx: inbox._without_forgotten(tx, [feedback("7")]),
+    "upkeep.open_cases": lambda tx: upkeep.open_cases(tx, "complaint", 7, 2),
+    "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
+    "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
 

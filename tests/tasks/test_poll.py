@@ -82,8 +82,8 @@ class Shop:
         move_spooled(self.store, spool, doors_of([JOURNEY], settings), now)
         spool.close()
 
-    async def poll(self, read_back: timedelta = timedelta(0)) -> Sweep:
-        sweep = self.sweep(read_back=read_back)
+    async def poll(self) -> Sweep:
+        sweep = self.sweep()
         await poll_ratings(sweep)
         return sweep
 
@@ -240,8 +240,6 @@ async def test_a_failed_poll_is_caught_up_from_where_the_last_good_one_ended(
     clock.advance(24 * HOUR)
     await shop.poll()
     assert shop.zalo.since() == dict.fromkeys((SURVEY, AFTER_PURCHASE), NINE - POLL_OVERLAP)
-    await shop.poll(read_back=timedelta(days=3))
-    assert shop.zalo.since() == dict.fromkeys((SURVEY, AFTER_PURCHASE), clock.now() - timedelta(days=3))
 
 
 async def test_a_poll_for_news_does_not_move_the_regular_polls(shop: Shop) -> None:
