@@ -77,7 +77,7 @@ def _make_private(file: Path) -> None:
     file.touch(mode=0o600, exist_ok=True)
 
 
-_POSTGRES_LIMITS = {
+POSTGRES_LIMITS = {
     # Longer than our transactions take, and shorter than a lease: who is stopped in mid-transaction (a frozen machine,
     # a debugger) loses it before others take over what it was working on.
     "idle_in_transaction_session_timeout": "60s",
@@ -98,7 +98,7 @@ def _prepare_postgres(engine: Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         limits = ", ".join(
-            f"set_config('{name}', '{value}', false)" for name, value in _POSTGRES_LIMITS.items()
+            f"set_config('{name}', '{value}', false)" for name, value in POSTGRES_LIMITS.items()
         )
         connection.execute(f"SELECT {limits}")
         connection.commit()

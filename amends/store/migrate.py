@@ -47,7 +47,7 @@ def revision_of(connection: Connection) -> str | None:
     """The revision of the schema; None for an empty database. Raises StrangeSchema for one we do not know."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    revision = connection.execute(_REVISION).scalar()
+    revision = connection.exec_driver_sql(_REVISION).scalar()
     _refuse_strange(revision)
     return revision
 
@@ -59,10 +59,10 @@ def hold_revision(tx: Connection) -> None:
     So a process that is older than the schema stops at its next transaction, and never writes into one it does not
     understand. Raises StrangeSchema.
     """
-    _refuse_strange(tx.execute(_REVISION).scalar())
+    _refuse_strange(tx.exec_driver_sql(_REVISION).scalar())
 
 
-_REVISION = sa.text("SELECT version_num FROM alembic_version")
+_REVISION = "SELECT version_num FROM alembic_version"
 
 
 @cache
