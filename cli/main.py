@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli.backup import backup, restore
 from cli.cases import case, status
 from cli.desk import desk as ticket
 from cli.doctor import doctor
@@ -54,6 +55,8 @@ app.command()(sandbox)
 app.command()(status)
 app.command()(case)
 app.command()(key)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
 

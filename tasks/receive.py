@@ -1,12 +1,13 @@
 """Receive: bring in what the sources have. The inbox is committed before anything else happens (DESIGN 4.1)."""
 
 import hashlib
+from datetime import datetime
 from pathlib import Path
 
 from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
-from amends.store import cursors
+from amends.store import cursors, restored
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
 from tasks.intake import BATCH, take_in
@@ -48,6 +49,17 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
             await _take_in_file(sweep, source, path, cursor, stamp)
 
 
+def _given_by(sweep: Sweep, path: Path) -> datetime:
+    """When undated rows of a file count as given: now, or at the restore if the file was there already.
+
+    A restored database has forgotten what it has read, and what was read before must not look new.
+    """
+    with sweep.store.read() as tx:
+        lost = restored.last_restore(tx)
+    was_there = lost is not None and path.stat().st_mtime <= lost.until.timestamp()
+    return lost.until if lost is not None and was_there else sweep.now()
+
+
 @chunk_task("detect: take in file")
 async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> None:
     """The cursor moves last: a sweep that dies in mid-file reads it again, and the inbox knows what it has.
@@ -57,7 +69,11 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
     batch: list[Feedback | Rejected] = []
     try:
         rows = read_feedback(
-            path, columns=source.columns, now=sweep.now(), zone=sweep.journey.timezone, source=source.name
+            path,
+            columns=source.columns,
+            now=_given_by(sweep, path),
+            zone=sweep.journey.timezone,
+            source=source.name,
         )
         for row in rows:
             batch.append(row)

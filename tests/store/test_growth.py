@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.domain.effects import Step
-from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, vouchers
+from amends.store import agenda, cases, inbox, journeys, ledger, restored, surveys, tickets, vouchers
 from amends.store.engine import Store, Tx
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import cases as cases_table
@@ -229,6 +229,9 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
     "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
+    "restored.doubt": lambda tx: restored.doubt(tx, 7, Step.SURVEY, 0, NINE),
+    "restored.doubt_if_lost": lambda tx: restored.doubt_if_lost(tx, 7, Step.SURVEY, 0, NINE),
+    "restored.next_case_id": lambda tx: restored.next_case_id(tx, restored.Restored(NINE, NINE, 9_999)),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
 
