@@ -142,7 +142,7 @@ def _sqlite_file(settings: Settings) -> Path | None:
 
 
 def _pg_dump(settings: Settings, now: datetime) -> str:
-    url = make_url(settings.database()).set(drivername="postgresql", password=None)
+    url = make_url(settings.database())._replace(drivername="postgresql", password=None)
     url = url.difference_update_query([name for name in url.query if "password" in name])
     return f"pg_dump --format=custom --file=amends-{now:%Y%m%d-%H%M%S}.dump '{url.render_as_string()}'"
 

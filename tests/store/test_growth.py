@@ -231,7 +231,10 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
     "restored.doubt": lambda tx: restored.doubt(tx, 7, Step.SURVEY, 0, NINE),
     "restored.doubt_if_lost": lambda tx: restored.doubt_if_lost(tx, 7, Step.SURVEY, 0, NINE),
-    "restored.next_case_id": lambda tx: restored.next_case_id(tx, restored.Restored(NINE, NINE, 9_999)),
+    "restored.next_case_id": lambda tx: (
+        restored.last_restore(tx),
+        restored.next_case_id(tx, restored.Restored(NINE, NINE, 9_999)),
+    ),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
 
