@@ -30,9 +30,6 @@ def migrate(engine: Engine) -> None:
     PostgreSQL it gives way every few seconds and tries again, so that one long transaction does not hold up
     everybody. Raises StrangeSchema for a database that is newer than this program.
     """
-    with engine.connect() as connection:
-        if revision_of(connection) == HEAD:
-            return
     for attempt in Retrying(
         retry=retry_if_exception(_in_the_way),
         stop=stop_after_delay(PATIENCE_S),
@@ -40,7 +37,13 @@ def migrate(engine: Engine) -> None:
         reraise=True,
     ):
         with attempt:
-            _upgrade(engine)
+            if not _at_head(engine):
+                _upgrade(engine)
+
+
+def _at_head(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        return revision_of(connection) == HEAD
 
 
 def revision_of(connection: Connection) -> str | None:
