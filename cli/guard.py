@@ -41,11 +41,9 @@ def explain(error: Exception) -> str | None:
             return scrub(str(error))  # it quotes what was written, perhaps an address in the wrong place
         case "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem" | "KeyProblem" | "SealBroken":
             return str(error)
-        case "sqlalchemy.OperationalError" | "sqlalchemy.InterfaceError":
-            return _database_away(error)
-        case "sqlalchemy.ProgrammingError" | "sqlalchemy.DatabaseError":
-            return f"the database refused: {_first_line(error)}. Check that AMENDS_DATABASE_URL is Amends' own database"
-    return None
+        case "StrangeSchema" | "DatabaseGone":
+            return str(error)
+    return _database_trouble(error) if _name(error).startswith("sqlalchemy.") else None
 
 
 def scrub(text: str) -> str:
@@ -65,8 +63,36 @@ def _exit_code(error: Exception) -> int:
     return 2 if _name(error) in ("JourneyProblem", "FileProblem", "KeyProblem") else 1
 
 
-def _database_away(error: Exception) -> str:
-    return f"the database does not answer: {_first_line(error)}. Check AMENDS_DATABASE_URL and that it is running"
+def _database_trouble(error: Exception) -> str | None:
+    from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+
+    from amends.store.trouble import Trouble as Kind
+    from amends.store.trouble import trouble_of
+
+    told = _first_line(error)
+    match trouble_of(error):
+        case Kind.AWAY:
+            return f"the database does not answer: {told}. Check AMENDS_DATABASE_URL and that it is running"
+        case Kind.BUSY:
+            return (
+                f"another program holds the database too long: {told}. Close what has a transaction open (a database "
+                "tool, a long query), then run this again"
+            )
+        case Kind.FULL:
+            return f"the disk of the database is full: {told}. Free some space; the next sweep goes on where it stopped"
+        case Kind.READ_ONLY:
+            return (
+                f"the database may not be written: {told}. SQLite: give the user of Amends its file and folder. "
+                "PostgreSQL: AMENDS_DATABASE_URL must name the primary"
+            )
+        case Kind.DAMAGED:
+            return (
+                f"the database is damaged, or none at all: {told}. Check AMENDS_DATABASE_URL; a damaged one is "
+                "replaced by a backup with `amends restore FILE`"
+            )
+    if isinstance(error, OperationalError | ProgrammingError) or type(error) is DBAPIError:
+        return f"the database refused: {told}. Check that AMENDS_DATABASE_URL is Amends' own database"
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli.backup import backup, restore
 from cli.cases import case, status
 from cli.desk import desk as ticket
 from cli.doctor import doctor
@@ -65,6 +66,8 @@ app.command()(optout)
 app.command()(forget)
 app.command()(export)
 app.command()(verify)
+app.command()(backup)
+app.command()(restore)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
 app.add_typer(key, name="key")

@@ -3,26 +3,36 @@
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, cast
 
+import structlog
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from sqlalchemy.exc import DBAPIError, OperationalError
 
 from amends.domain.effects import Step
 from amends.store import agenda
 from amends.store.agenda import Claim
+from amends.store.trouble import may_pass, trouble_of
 from tasks.sweep import Sweep, timed
+
+log = structlog.get_logger()
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Handle = Callable[[Sweep, list[Claim]], Awaitable[None]]
 
 
+RETRY_AFTER_S = [1.0, 5.0, 20.0]
+"""Waits between the tries of a chunk that met trouble of our own database."""
+
+
 async def database_trouble(_task: Any, _run: Any, state: Any) -> bool:
     """Prefect's retries are the third ring: for our own database being away, and for nothing else (DESIGN 4.5)."""
     error = await state.aresult(raise_on_failure=False)
-    return isinstance(error, OperationalError) or (
-        isinstance(error, DBAPIError) and error.connection_invalidated
-    )
+    if may_pass(error):
+        log.warning(
+            "database trouble in a chunk", trouble=str(trouble_of(error)), error=type(error.orig).__name__
+        )
+        return True
+    return False
 
 
 def chunk_task(
@@ -34,7 +44,7 @@ def chunk_task(
         cache_policy=NO_CACHE,
         persist_result=False,
         retries=3,
-        retry_delay_seconds=[1, 5, 20],
+        retry_delay_seconds=RETRY_AFTER_S,
         retry_condition_fn=database_trouble,
     )
     return cast("Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]", made)
@@ -42,11 +52,16 @@ def chunk_task(
 
 async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
     """Work through everything due for `step`. A step with nothing due makes no task run at all."""
+    held: list[Claim] = []
 
     @chunk_task(step.value.replace("_", " "))
     async def chunk() -> int:
         with sweep.store.begin() as tx:
-            claims = agenda.claim(
+            # A second try takes up what the first has left: nobody else can, until its lease ends.
+            claims = agenda.still_ours(tx, held, sweep.owner) if held else []
+            if claims:
+                agenda.renew(tx, claims, sweep.owner, sweep.lease_until())
+            claims = claims or agenda.claim(
                 tx,
                 sweep.journey.name,
                 step,
@@ -55,8 +70,10 @@ async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
                 lease_until=sweep.lease_until(),
                 limit=sweep.settings.chunk_size,
             )
+        held[:] = claims
         if claims:
             await handle(sweep, claims)
+        held.clear()
         return len(claims)
 
     async with timed(sweep, step) as tally:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from amends.domain.detection import Judgement, Verdict, joins, judge, too_old
 from amends.domain.effects import EffectState, Step
-from amends.store import agenda, cases, inbox, ledger, surveys, timeline
+from amends.store import agenda, cases, inbox, ledger, restored, surveys, timeline
 from amends.store.engine import Tx
 from amends.store.inbox import Route, Unrouted
 from tasks.chunks import chunk_task
@@ -133,6 +133,7 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
     for case in cases.open_cases(tx, sweep.journey.name, sorted(bad)) if bad else []:
         known.setdefault(case.customer_id, []).append(case)
     routes, lines, items = [], [], []
+    lost = restored.last_restore(tx) if bad else None
     for feedback, judgement in sorted(judged, key=lambda pair: (pair[0].occurred_at, pair[0].id)):
         if judgement.verdict is not Verdict.CASE:
             routes.append(Route(feedback.id, judgement.verdict, judgement.reason))
@@ -151,7 +152,10 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
             routes.append(Route(feedback.id, Verdict.CASE, f"joined: {judgement.reason}", joined.id))
             continue
         stars = judgement.stars or 1
-        case_id = cases.create(tx, _new_case(sweep, feedback, stars, now))
+        new = _new_case(sweep, feedback, stars, now)
+        case_id = cases.create(tx, replace(new, id=restored.next_case_id(tx, lost)) if lost else new)
+        if lost and feedback.occurred_at <= lost.until:
+            restored.doubt(tx, case_id, Step.ACKNOWLEDGE, 0, now)
         open_cases.append(
             cases.OpenCase(case_id, feedback.customer_id, feedback.occurred_at, feedback.order_ref, stars)
         )

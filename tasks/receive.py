@@ -3,12 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
-from amends.store import cursors
+from amends.store import cursors, restored
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
 from tasks.intake import BATCH, take_in
@@ -87,6 +88,17 @@ def _read_up_to(sweep: Sweep, cursor: str) -> str | None:
         return cursors.get(tx, cursor)
 
 
+def _given_by(sweep: Sweep, path: Path) -> datetime:
+    """When undated rows of a file count as given: now, or at the restore if the file was there already.
+
+    A restored database has forgotten what it has read, and what was read before must not look new.
+    """
+    with sweep.store.read() as tx:
+        lost = restored.last_restore(tx)
+    was_there = lost is not None and path.stat().st_mtime <= lost.until.timestamp()
+    return lost.until if lost is not None and was_there else sweep.now()
+
+
 @chunk_task("detect: take in file")
 async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: str, stamp: str) -> int:
     """Take in the rows; returns how many were new.
@@ -99,7 +111,11 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
     new = 0
     try:
         rows = read_feedback(
-            path, columns=source.columns, now=sweep.now(), zone=sweep.journey.timezone, source=source.name
+            path,
+            columns=source.columns,
+            now=_given_by(sweep, path),
+            zone=sweep.journey.timezone,
+            source=source.name,
         )
         for row in rows:
             batch.append(row)

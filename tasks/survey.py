@@ -7,7 +7,7 @@ from amends.domain.conclusion import conclude
 from amends.domain.decision import Decision, Finish, Postpone
 from amends.domain.effects import Step
 from amends.domain.journey.aftercare import CaseOutcome
-from amends.store import agenda, cases, surveys, timeline
+from amends.store import agenda, cases, restored, surveys, timeline
 from amends.store.agenda import Claim, Item
 from amends.store.engine import Tx
 from tasks.chunks import run_due
@@ -86,6 +86,8 @@ async def _conclude(sweep: Sweep, claims: list[Claim]) -> None:
             items.append(
                 Item(case.id, case.journey, Step.REWARD if earns else Step.CLOSE, claim.ordinal, now)
             )
+            if earns:
+                restored.doubt_if_lost(tx, case.id, Step.REWARD, 0, now)
             finished.append((claim, outcome.value))
             lines.append(timeline.Entry(case.id, now, f"case.{outcome}", reason))
             tally.results[outcome] += 1

@@ -26,6 +26,8 @@ class NewCase:
     order_ref: str | None = None
     branch: str | None = None
     product: str | None = None
+    id: int | None = None
+    """Its number, where the database's own numbering will not do (`restored.next_case_id`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ def create(tx: Tx, new: NewCase) -> int:
         "order_ref": new.order_ref,
         "branch": new.branch,
         "product": new.product,
+        **({"id": new.id} if new.id is not None else {}),
     }
     return int(tx.execute(cases.insert().values(values).returning(cases.c.id)).scalar_one())
 

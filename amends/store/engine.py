@@ -7,13 +7,15 @@ from sqlite3 import SQLITE_BUSY, OperationalError
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
 from amends.encryption import Cipher
 from amends.sealing import Keyring, Keys
 from amends.store import keyring
-from amends.store.migrate import migrate
+from amends.store.migrate import hold_revision, migrate
 from amends.store.sealed import give_keyring
 
 Tx = Connection
@@ -37,8 +39,12 @@ class Store:
             _prepare_sqlite(self.engine)
         elif backend == "postgresql":
             self.engine = sa.create_engine(
-                parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+                parsed.set(drivername="postgresql+psycopg"),
+                pool_pre_ping=True,
+                hide_parameters=True,
+                connect_args=_alive_within_a_minute(parsed),
             )
+            _prepare_postgres(self.engine)
         else:
             raise ValueError(
                 f"{backend} is not supported; use sqlite:///file.db or postgresql+psycopg://user@host/db"
@@ -61,8 +67,12 @@ class Store:
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
-        """A writing transaction: committed at the end, rolled back on any exception."""
+        """A writing transaction: committed at the end, rolled back on any exception.
+
+        Raises StrangeSchema when another program has migrated the database to a schema that this one does not know.
+        """
         with self.engine.begin() as tx:
+            hold_revision(tx)
             yield tx
 
     @contextmanager
@@ -85,9 +95,43 @@ def _make_private(file: Path) -> None:
     file.touch(mode=0o600, exist_ok=True)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+POSTGRES_LIMITS = {
+    # Longer than our transactions take, and shorter than a lease: who is stopped in mid-transaction (a frozen machine,
+    # a debugger) loses it before others take over what it was working on.
+    "idle_in_transaction_session_timeout": "60s",
+    # Nobody waits for ever for somebody else's row; Prefect tries the chunk again.
+    "lock_timeout": "30s",
+}
+
+
+def _alive_within_a_minute(url: URL) -> dict[str, int]:
+    """How a server that has vanished without a word is noticed: libpq's options, unless the URL has its own."""
+    limits = {"connect_timeout": 10, "keepalives_idle": 20, "keepalives_interval": 10, "keepalives_count": 3}
+    limits["tcp_user_timeout"] = 45_000  # milliseconds
+    return {name: value for name, value in limits.items() if name not in url.query}
+
+
+def _prepare_postgres(engine: Engine) -> None:
+    # By statement, not by the `options` of a connection: those a pooler such as PgBouncer refuses.
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
+        limits = ", ".join(
+            f"set_config('{name}', '{value}', false)" for name, value in POSTGRES_LIMITS.items()
+        )
+        connection.execute(f"SELECT {limits}")
+        connection.commit()
+
+
+class DatabaseGone(SQLAlchemyError):
+    """The SQLite file has been moved, replaced or deleted while it was open."""
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    file = Path(engine.url.database) if engine.url.database else None
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: Any, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _identity(file)
         # sqlite3 must not open transactions by itself: it would start them late, as readers, and then fail
         # to upgrade under a second writer. We say BEGIN IMMEDIATE ourselves (DESIGN 4.6).
         connection.isolation_level = None
@@ -105,8 +149,21 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
+        # SQLite goes on writing into a deleted file, and into one that `amends restore` has put aside.
+        if _identity(file) != connection.connection.info["file"]:
+            connection.invalidate()
+            raise DatabaseGone(f"the database file {file} has been replaced or removed while it was in use")
         read_only = connection.get_execution_options().get("amends_read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """What tells a file from another that has taken its name; None for no file."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
 
 
 def _busy(error: BaseException) -> bool:

@@ -11,7 +11,7 @@ from amends.domain.effects import Step
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.base import Severity
 from amends.domain.sla import ClockKind, SlaClock, start_clock
-from amends.store import agenda, journeys, timeline
+from amends.store import agenda, journeys, restored, timeline
 from amends.store.engine import Tx
 from amends.store.schema import cases, sla_clocks, tickets
 from amends.store.sql import execute_many, locked, upsert
@@ -232,7 +232,9 @@ def solve(tx: Tx, ticket_id: int, agent: str, root_cause: str, now: datetime) ->
         .values(state=TicketState.SOLVED.value, solved_at=now, root_cause=root_cause.strip()[:200])
     )
     _stop_clock(tx, row.case_id, ClockKind.RESOLUTION, row.cycle, now)
-    ask_at = now + timedelta(hours=journey.survey.delay_hours)
+    delay = timedelta(hours=journey.survey.delay_hours)
+    restored.doubt_if_lost(tx, row.case_id, Step.SURVEY, row.cycle, now, delay=delay)
+    ask_at = now + delay
     agenda.plan(tx, [agenda.Item(row.case_id, case.journey, Step.SURVEY, row.cycle, ask_at)])
     timeline.append(tx, [timeline.Entry(row.case_id, now, "ticket.solved", root_cause.strip(), agent)])
 

@@ -20,6 +20,7 @@ from amends.store import (
     ledger,
     ledger_lookups,
     resealing,
+    restored,
     retention,
     surveys,
     tickets,
@@ -297,6 +298,12 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "upkeep.open_cases": lambda tx: upkeep.open_cases(tx, "complaint", 7, 2),
     "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
     "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),
+    "restored.doubt": lambda tx: restored.doubt(tx, 7, Step.SURVEY, 0, NINE),
+    "restored.doubt_if_lost": lambda tx: restored.doubt_if_lost(tx, 7, Step.SURVEY, 0, NINE),
+    "restored.next_case_id": lambda tx: (
+        restored.last_restore(tx),
+        restored.next_case_id(tx, restored.Restored(NINE, NINE, 9_999)),
+    ),
     "tickets.unsolved": lambda tx: tickets.unsolved(tx, assignee="lan", limit=20),
 }
 

@@ -21,6 +21,7 @@ NEW_IN = {
     "0002": {"intake_counts", "webhook_events", "zalo_users"},
     "0003": {"breakers", "operator_log"},
     "0004": {"keyring"},
+    "0005": set[str](),
 }
 EARLIER = ("0001", *sorted(NEW_IN))[:-1]
 PHONE, MAIL = "84912345678", "lan.tran@example.com"
@@ -37,12 +38,12 @@ def new_since(revision: str) -> set[str]:
 
 
 def upgrade(store: Store, revision: str) -> None:
-    with store.begin() as tx:
+    with store.engine.begin() as tx:
         migrate.upgrade(tx, CIPHER, revision)
 
 
 def downgrade(store: Store, revision: str) -> None:
-    with store.begin() as tx:
+    with store.engine.begin() as tx:
         migrate.downgrade(tx, CIPHER, revision)
 
 

@@ -13,6 +13,7 @@ from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.sources import WebhookSource
 from amends.store import inbox, timeline, webhook_events
 from amends.store.engine import Store, Tx
+from amends.store.migrate import StrangeSchema
 from amends.store.opening import open_spool
 from amends.store.schema import feedbacks, quarantine
 from amends.store.schema import timeline as lines
@@ -200,6 +201,20 @@ def test_a_database_without_tables_is_as_good_as_away(spool: Spool, doors: Doors
     fresh.migrate()
     assert move_spooled(fresh, spool, doors, NINE).news == 2
     fresh.close()
+
+
+def test_a_desk_older_than_the_schema_leaves_everything_in_the_spool(
+    spool: Spool, doors: Doors, tmp_path: Path
+) -> None:
+    store = Store(f"sqlite:///{tmp_path / 'newer.db'}", CIPHER)
+    store.migrate()
+    with store.begin() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '9007'"))
+    spool.put([by_zalo("chat", wrote()), posted("p1", RATING)])
+    with pytest.raises(StrangeSchema):
+        move_spooled(store, spool, doors, NINE)
+    assert spool.waiting() == 2
+    store.close()
 
 
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
