@@ -1,5 +1,6 @@
 """PostgreSQL in trouble under a sweep: it goes on or stops, nobody is messaged twice, and the next one finishes."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -184,10 +185,12 @@ class Restartable:
 
 
 @pytest.fixture(scope="session")
-def restartable(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Iterator[Restartable]:
-    made = Restartable(tmp_path_factory.mktemp("restarted"))
-    yield made
-    made.server.cleanup()
+def restartable(postgres_server: str) -> Iterator[Restartable]:
+    # Not in pytest's own folder, as in tests/conftest.py.
+    with tempfile.TemporaryDirectory(prefix="amends-pg-", ignore_cleanup_errors=True) as folder:
+        made = Restartable(Path(folder))
+        yield made
+        made.server.cleanup()
 
 
 @pytest.mark.slow
