@@ -1,12 +1,14 @@
 """Receive: bring in what the sources have. The inbox is committed before anything else happens (DESIGN 4.1)."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
 from amends.store import cursors
+from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
 from tasks.intake import BATCH, take_in
@@ -29,18 +31,17 @@ async def receive_news(sweep: Sweep) -> None:
     await poll_announced(sweep)
 
 
-def _matching(pattern: str) -> list[Path]:
-    """The files of a pattern, absolute or relative to the working directory, in a stable order."""
-    path = Path(pattern)
-    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-    return sorted(file for file in found if file.is_file())
-
-
 async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
-    for path in _matching(source.path):
-        stat = path.stat()
+    found = FileRoots(sweep.settings).matching(source.path)
+    for problem in found.problems:
+        sweep.tally("detect").reasons[f"{source.name}: {mask(str(problem))}"] += 1
+    for path in found.files:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:  # taken away since
+            continue
         stamp = f"{stat.st_size}:{stat.st_mtime_ns}"
-        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+        place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
         cursor = f"file:{sweep.journey.name}:{source.name}:{place}"
         with sweep.store.read() as tx:
             seen = cursors.get(tx, cursor)
