@@ -77,7 +77,12 @@ async def test_a_journey_that_names_other_files_is_told_so_and_none_is_read(
     async with get_client() as client:
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
         told = str([artifact.data for artifact in await client.read_artifacts(flow_run_filter=of_run)])
-    for words in (f"s0: {outside.name}: it is in none of the folders", "s1: link.csv: ", "s2: ", "s3: passwd: "):
+    for words in (
+        f"s0: {outside.name}: it is in none of the folders",
+        "s1: link.csv: ",
+        "s2: ",
+        "s3: passwd: ",
+    ):
         assert words in told
     assert "codes.txt: it is in none of the folders" in told
     with runtime.store.read() as tx:
