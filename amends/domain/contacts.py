@@ -95,7 +95,10 @@ def mask(text: str) -> str:
         text = _OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
     if "@" in text:
         text = _EMAIL_IN_TEXT.sub(lambda found: mask_email(found[0]), text)
-    return _PHONE_IN_TEXT.sub(lambda found: mask_phone(_international(found[0])), text)
+    # Until nothing is left: in "+111+1234567890" the digits before a masked number make another with its rest.
+    while (masked := _PHONE_IN_TEXT.sub(lambda found: mask_phone(_international(found[0])), text)) != text:
+        text = masked
+    return text
 
 
 def _international(found: str) -> str:

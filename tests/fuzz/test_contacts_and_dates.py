@@ -184,3 +184,8 @@ def test_any_row_is_feedback_or_rejected(row: dict[str, object]) -> None:
     if isinstance(found, Rejected):
         for problem in found.problems:
             clear(f"{problem.problem} {problem.fix}")
+
+
+def test_what_is_left_beside_a_masked_number_makes_no_other() -> None:
+    """Found by `make fuzz-deep`."""
+    assert mask("+111+1234567890") == mask(mask("+111+1234567890"))
