@@ -188,4 +188,4 @@ def test_any_row_is_feedback_or_rejected(row: dict[str, object]) -> None:
 
 def test_what_is_left_beside_a_masked_number_may_be_masked_too() -> None:
     """Found by `make fuzz-deep`. Masking until nothing changes would take a time that grows with the square."""
-    assert mask(mask("+111+1234567890")).count("*") > mask("+111+1234567890").count("*")
+    assert mask(mask("+111+11111111111")).count("*") > mask("+111+11111111111").count("*")
