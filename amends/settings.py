@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from amends.domain.journey.base import DEFAULT_ACCOUNT
+from amends.hosts import AllowedHosts, allowed_hosts
 
 
 class ZaloSettings(BaseModel):
@@ -113,6 +114,14 @@ class Settings(BaseSettings):
     retention: RetentionSettings = Field(
         default_factory=RetentionSettings, description="How long what is kept; see docs/privacy.md."
     )
+    allowed_hosts: list[str] | None = Field(
+        None,
+        description="The only hosts that vendors may be reached at, e.g. ['openapi.zalo.me', '10.0.0.5:8080'].",
+    )
+    file_roots: list[Path] | None = Field(
+        None,
+        description="The only folders that journeys may read files from. Unset: the working directory and `home`.",
+    )
     log: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What is logged, on stderr."
     )
@@ -132,6 +141,16 @@ class Settings(BaseSettings):
                 f"{DEFAULT_ACCOUNT!r} is the account of AMENDS_ZALO__...; give this one another name"
             )
         return accounts
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: list[str] | None) -> list[str] | None:
+        allowed_hosts(hosts)  # raises for one that is none
+        return hosts
+
+    def allowed(self) -> AllowedHosts:
+        """The operator's list of hosts; every host when there is none."""
+        return allowed_hosts(self.allowed_hosts)
 
     def zalo_account(self, name: str) -> ZaloSettings | None:
         """The Official Account that journeys call `name`; None when it is not set."""

@@ -11,7 +11,9 @@ from amends.domain.journey.sources import FileSource, WebhookSource, ZnsRatingSo
 from amends.settings import Settings
 from cli.template_uses import messages_of
 from connectors.apprise_contact import AppriseContact
+from connectors.file_roots import FileRoots, fixed_part
 from connectors.inbox_file import InboxFile
+from connectors.outward import unlisted
 from desk.standard_webhooks import new_secret, read_secrets
 
 
@@ -28,35 +30,41 @@ class Finding:
 
 def findings(journey: ComplaintJourney, settings: Settings) -> list[Finding]:
     """Everything that would not work, in the order of the journey's file."""
+    roots = FileRoots(settings)
     return [
-        *_files(journey),
+        *_files(journey, roots),
         *_zalo(journey, settings),
         *_webhooks(journey, settings),
         *_mail(journey, settings),
         *_contacts(journey, settings),
-        *_pool(journey),
+        *_pool(journey, roots),
+        *_hosts(settings),
     ]
 
 
-def _files(journey: ComplaintJourney) -> Iterator[Finding]:
+def _hosts(settings: Settings) -> Iterator[Finding]:
+    for setting, host, port in unlisted(settings):
+        yield Finding(
+            setting,
+            f"{host} is not in AMENDS_ALLOWED_HOSTS: nothing would be sent there",
+            f'add "{host}:{port}" to AMENDS_ALLOWED_HOSTS, or correct {setting}',
+        )
+
+
+def _files(journey: ComplaintJourney, roots: FileRoots) -> Iterator[Finding]:
     for source in journey.sources:
-        if isinstance(source, FileSource) and not (folder := _folder(source.path)).is_dir():
+        if not isinstance(source, FileSource):
+            continue
+        field, found = f"sources.{source.name}.path", roots.matching(source.path)
+        folder = fixed_part(str(Path(source.path).parent))
+        for problem in found.problems:
+            yield Finding(field, f"{source.path} would not be read: {problem.problem}", problem.fix)
+        if not found.problems and not folder.is_dir():
             yield Finding(
-                f"sources.{source.name}.path",
+                field,
                 f"there is no folder {folder}, seen from {Path.cwd()}",
                 f"make it (mkdir -p '{folder}'), or run Amends where it is",
             )
-
-
-def _folder(pattern: str) -> Path:
-    """The part of a pattern before its first wildcard."""
-    parts = Path(pattern).parts[:-1]
-    fixed = [
-        part
-        for number, part in enumerate(parts)
-        if not any("*" in p or "?" in p for p in parts[: number + 1])
-    ]
-    return Path(*fixed)
 
 
 def _zalo(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding]:
@@ -133,11 +141,17 @@ def _understood(url: str) -> bool:
         return False
 
 
-def _pool(journey: ComplaintJourney) -> Iterator[Finding]:
+def _pool(journey: ComplaintJourney, roots: FileRoots) -> Iterator[Finding]:
     codes = journey.reward.codes
-    if journey.reward.enabled and isinstance(codes, PooledCodes) and not Path(codes.path).is_file():
+    if not journey.reward.enabled or not isinstance(codes, PooledCodes):
+        return
+    field, path = "reward.codes.path", Path(codes.path)
+    if (problem := roots.refusal(path)) is not None:
+        told = f"{codes.path} would not be read, so no voucher can be given: {problem.problem}"
+        yield Finding(field, told, problem.fix)
+    elif not path.is_file():
         yield Finding(
-            "reward.codes.path",
+            field,
             f"there is no file {codes.path}, seen from {Path.cwd()}: no voucher can be given",
             "put the codes there, one a line, or use codes: {kind: generated}",
         )

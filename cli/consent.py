@@ -67,7 +67,7 @@ async def _exchange(
     settings: Settings, store: Store, name: str, account: ZaloSettings, code: str, verifier: str
 ) -> Tokens:
     vault = StoreVault(store, cipher_of(settings))
-    async with ZaloAccount(name, account, SystemClock().now, vault) as zalo:
+    async with ZaloAccount(name, account, SystemClock().now, vault, allowed=settings.allowed()) as zalo:
         answer = await zalo.tokens.log_in(code, verifier)
     if isinstance(answer, Outcome):
         raise Trouble(f"Zalo gave no tokens: {answer.detail} [{answer.code}]")

@@ -23,6 +23,7 @@ from cli.template_uses import messages_of, template_uses
 from connectors.examination import Finding, TemplateUse
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
+from connectors.outward import unlisted
 from connectors.ports import VaultProblem
 from connectors.zalo.account import ZaloAccount
 from desk.standard_webhooks import new_secret, read_secrets
@@ -38,7 +39,7 @@ def examine(journeys: Sequence[ComplaintJourney], settings: Settings, store: Sto
     looks = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*looks, console=console, transient=True, disable=not console.is_terminal) as progress:
         progress.add_task("asking Zalo, the mail server and the staff contacts ...", total=None)
-        found = [*_own(settings, store), *asyncio.run(_vendors(journeys, settings, store))]
+        found = [*_own(settings, store), *_hosts(settings), *asyncio.run(_vendors(journeys, settings, store))]
     return [*found, *_webhooks(journeys, settings), *_broken(journeys, store)]
 
 
@@ -49,6 +50,12 @@ def examine_templates(journey: ComplaintJourney, settings: Settings, store: Stor
         return []
     found = asyncio.run(_zalo(journey.zalo_account, uses, settings, store))
     return [finding for finding in found if " template " in finding.what or finding.state == "problem"]
+
+
+def _hosts(settings: Settings) -> Iterator[Finding]:
+    for setting, host, port in unlisted(settings):
+        fix = f'add "{host}:{port}" to AMENDS_ALLOWED_HOSTS, or correct {setting}'
+        yield Finding(f"host {host}", "problem", f"{setting} names it, AMENDS_ALLOWED_HOSTS does not", fix)
 
 
 def _own(settings: Settings, store: Store) -> Iterator[Finding]:
@@ -95,7 +102,7 @@ async def _zalo(name: str, uses: Sequence[TemplateUse], settings: Settings, stor
         return [Finding(f"Zalo {name}", "problem", f"is not set up, and {wanted} would go through it", fix)]
     try:
         vault = StoreVault(store, cipher_of(settings))
-        async with ZaloAccount(name, account, SystemClock().now, vault) as zalo:
+        async with ZaloAccount(name, account, SystemClock().now, vault, allowed=settings.allowed()) as zalo:
             found = await zalo.examine(uses)
             prefix = "Zalo" if name == DEFAULT_ACCOUNT else f"Zalo {name}"
             return [replace(finding, what=f"{prefix} {finding.what}") for finding in found]
@@ -116,12 +123,14 @@ async def _mail(journeys: Sequence[ComplaintJourney], settings: Settings) -> lis
         return [
             Finding("mail server", "problem", "mail to customers is not set up; these mails would wait", fix)
         ]
-    async with CustomerMail(settings.customer_mail_url, SystemClock().now) as mail:
+    async with CustomerMail(
+        settings.customer_mail_url, SystemClock().now, allowed=settings.allowed()
+    ) as mail:
         return [await mail.examine()]
 
 
 async def _contacts(names: Sequence[str], settings: Settings) -> list[Finding]:
-    async with AppriseNotifier(settings.contacts, SystemClock().now) as notifier:
+    async with AppriseNotifier(settings.contacts, SystemClock().now, settings.allowed()) as notifier:
         return await notifier.examine(names)
 
 

@@ -123,8 +123,11 @@ def fix(
     prepare_prefect(settings)
     with opened_store(settings) as store:
         from cli.quarantine_work import Reader, fix_entry
+        from connectors.file_roots import FileRoots
 
-        reader = Reader(store, by, journey=journey, columns=columns, dry_run=dry_run)
+        reader = Reader(
+            store, by, roots=FileRoots(settings), journey=journey, columns=columns, dry_run=dry_run
+        )
         typer.echo(fix_entry(reader, entry_id, pairs))
 
 
@@ -159,8 +162,11 @@ def requeue(
     prepare_prefect(settings)
     with opened_store(settings) as store:
         from cli.quarantine_work import Reader, requeue_all, requeue_entries
+        from connectors.file_roots import FileRoots
 
-        reader = Reader(store, by, journey=journey, columns=columns, dry_run=dry_run)
+        reader = Reader(
+            store, by, roots=FileRoots(settings), journey=journey, columns=columns, dry_run=dry_run
+        )
         done = True
         if every:
             requeue_all(reader, source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -14,6 +15,7 @@ from amends.store.engine import Store, Tx
 from amends.store.quarantine import EntryState, QuarantineEntry, QuarantineProblem
 from cli.guard import Trouble, warn
 from cli.quarantine_view import journey_of
+from connectors.file_roots import FileRoots
 from tasks import quarantine as reading_again
 from tasks.quarantine import Requeued
 
@@ -32,10 +34,18 @@ class Reader:
     """Reads entries again the way it was typed: with which journey and columns, by whom, and whether really."""
 
     def __init__(
-        self, store: Store, by: str, *, journey: Path | None, columns: str | None, dry_run: bool
+        self,
+        store: Store,
+        by: str,
+        *,
+        roots: FileRoots,
+        journey: Path | None,
+        columns: str | None,
+        dry_run: bool,
     ) -> None:
         """Raises Trouble or JourneyProblem for columns or a journey that cannot be read."""
         self.store, self.by, self.dry_run = store, by, dry_run
+        self.requeue: Read = partial(reading_again.requeue, roots=roots)
         self.given = load_journey(journey) if journey else None
         self.journeys = {self.given.name: self.given} if self.given else {}
         try:
@@ -114,7 +124,7 @@ def requeue_entries(reader: Reader, entry_ids: Sequence[int]) -> bool:
     refused = 0
     for entry_id in dict.fromkeys(entry_ids):
         try:
-            typer.echo(reader.told(entry_id, reader.read(entry_id, reading_again.requeue)))
+            typer.echo(reader.told(entry_id, reader.read(entry_id, reader.requeue)))
         except QuarantineProblem as problem:
             warn(str(problem))
             refused += 1
@@ -129,7 +139,7 @@ def requeue_all(reader: Reader, source: str | None) -> None:
         after = page[-1]
         for entry_id in page:
             try:
-                done = reader.read(entry_id, reading_again.requeue)
+                done = reader.read(entry_id, reader.requeue)
                 requeued += 1
                 new += done.new if done else 0
             except QuarantineProblem as problem:

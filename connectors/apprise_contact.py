@@ -6,6 +6,10 @@ import math
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from amends.hosts import EVERY_HOST, AllowedHosts
+from connectors.egress import HostRefused
+from connectors.requests_gate import only_to
+
 PACE_PARAMETER = "amends_pace"
 """Our own parameter of a contact's URL: seconds between two notifications, in place of the plugin's pace."""
 
@@ -27,10 +31,13 @@ class AppriseContact:
     a time, and a contact without a pace gets up to four of them.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, allowed: AllowedHosts = EVERY_HOST) -> None:
         self._url, self._own_pace = _take_pace(url)
+        self._allowed = allowed
         first = self._parse()
         self.pace_s: float = max(plugin.request_rate_per_sec for plugin in first)
+        self.hosts = [_host_of(plugin) for plugin in first if _names_a_host(plugin)]
+        """Host and port of the plugins whose URL names one; a fixed service such as Slack has a token in its place."""
         self.slots = asyncio.Semaphore(1 if self.pace_s else _AT_ONCE)
         self._idle = [first]
         self._next_turn = 0.0
@@ -43,15 +50,6 @@ class AppriseContact:
         """The services' own names, such as Slack."""
         return ", ".join(sorted({str(plugin.service_name) for plugin in self._idle[0]})) if self._idle else ""
 
-    def hosts(self) -> list[tuple[str, int]]:
-        """Host and port of the plugins that name one; those of a fixed service such as Slack name none."""
-        found = []
-        for plugin in self._idle[0] if self._idle else ():
-            host, secure = getattr(plugin, "host", None), bool(getattr(plugin, "secure", False))
-            if host:
-                found.append((str(host), int(getattr(plugin, "port", None) or (443 if secure else 80))))
-        return found
-
     def turn(self, now: float) -> float:
         """Seconds to wait from `now` (the loop's time) for the next turn; it is taken unless too far off."""
         at = max(now, self._next_turn)
@@ -60,7 +58,10 @@ class AppriseContact:
         return at - now
 
     def notify(self, subject: str, body: str) -> bool:
-        """Send to all plugins of the contact; blocking, inside one of `slots`."""
+        """Send to all plugins of the contact; blocking, inside one of `slots`.
+
+        Raises HostRefused when one would leave the allowed hosts, or is redirected.
+        """
         from apprise import NotifyFormat
 
         try:
@@ -70,16 +71,25 @@ class AppriseContact:
         try:
             # Apprise's own `async_notify` does the same work, but in the loop's default thread pool, where a
             # slow chat server would hold up DNS look-ups and with them every other connector.
-            sent = service.notify(title=subject, body=body or subject, body_format=NotifyFormat.TEXT)
+            self._refuse_hosts()
+            with only_to(self._allowed):
+                sent = service.notify(title=subject, body=body or subject, body_format=NotifyFormat.TEXT)
             return bool(sent)
         finally:
             self._idle.append(service)
 
+    def _refuse_hosts(self) -> None:
+        """For what is not HTTP, such as mail: the look before the connection."""
+        for host, port in self.hosts:
+            if not self._allowed.has(host, port):
+                raise HostRefused(f"{host} is not in AMENDS_ALLOWED_HOSTS")
+
     def _parse(self) -> Any:
         from apprise import Apprise, AppriseAsset, PersistentStoreMode
 
-        # In memory: some plugins would otherwise leave their sessions in the user's home.
-        service = Apprise(asset=AppriseAsset(storage_mode=PersistentStoreMode.MEMORY))
+        # In memory: some plugins would otherwise leave their sessions in the user's home. Not async: several
+        # plugins of one contact would run in threads that `only_to` does not see.
+        service = Apprise(asset=AppriseAsset(storage_mode=PersistentStoreMode.MEMORY, async_mode=False))
         if not service.add(self._url):
             raise ValueError("Apprise does not understand this URL")
         for plugin in service:
@@ -103,6 +113,18 @@ def _take_pace(url: str) -> tuple[str, float | None]:
         elif field:
             kept.append(field)
     return url if pace is None else urlunsplit(parts._replace(query="&".join(kept))), pace
+
+
+def _names_a_host(plugin: Any) -> bool:
+    """By Apprise's own description: what of `slack://A/B/C` stands at the host's place is a secret, not a host."""
+    if hasattr(plugin, "smtp_host"):
+        return True
+    return bool(plugin.host) and all("{host}" in template for template in plugin.templates)
+
+
+def _host_of(plugin: Any) -> tuple[str, int]:
+    host = str(getattr(plugin, "smtp_host", None) or plugin.host).strip("[]")
+    return host, int(plugin.port or (443 if plugin.secure else 80))
 
 
 def _is_local(plugin: Any) -> bool:

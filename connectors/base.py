@@ -21,6 +21,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_exponential_jitter
 
 from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.egress import Gate, HostRefused
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.fence import TOO_LATE, fence
 from connectors.http_answers import refused, retry_after_s
@@ -47,6 +48,10 @@ _BAD_SETTINGS = Outcome(
 _BAD_TEXT = Outcome(
     OutcomeClass.PAYLOAD_REFUSED, code="text", detail="the text holds characters that UTF-8 cannot carry"
 )
+
+
+def _not_there(refusal: HostRefused) -> Outcome:
+    return Outcome(OutcomeClass.NEEDS_HUMAN, code="host", detail=f"no request was made: {refusal}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +102,19 @@ class HttpApi:
     """One vendor's HTTP API for one event loop. Use as `async with`; opened once per sweep.
 
     `AsyncClient` and `AsyncLimiter` belong to the loop they first run in, hence they are made on entering.
-    Redirects are never followed: they would carry the access token to another host.
+    `gate` says which hosts it may reach. Redirects are never followed: they would carry the access token away.
     """
 
     def __init__(
         self,
         vendor: str,
+        gate: Gate,
         clock: Clock,
         limits: Limits | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.vendor = vendor
+        self.gate = gate
         self.clock = clock
         self.limits = limits or Limits()
         self._transport = transport
@@ -122,6 +129,8 @@ class HttpApi:
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(limits.timeout_s, connect=min(limits.timeout_s, 5)),
             follow_redirects=False,
+            # As a hook and not as a transport of its own, which would switch off the proxies of the environment.
+            event_hooks={"request": [self.gate]},
             # Idle connections are dropped before the usual server does (5 s and more): a request written to
             # a connection the server is just closing would be an unknown send for no good reason.
             limits=httpx.Limits(
@@ -231,6 +240,8 @@ class HttpApi:
             # httpx times each read; a server that drips one byte a second needs a deadline of its own.
             async with asyncio.timeout(2 * self.limits.timeout_s):
                 response = await self._client.request(method, url, **parts)
+        except HostRefused as refusal:
+            raise _NeverMadeError(_not_there(refusal)) from None
         # `from None` throughout: an httpx exception holds the request and with it the token.
         except UnicodeEncodeError as error:
             # Bodies are UTF-8, headers and host names are not.

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from amends.domain.intake import storable
 from amends.domain.outcome import Outcome, OutcomeClass
 
 
@@ -21,7 +22,7 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     except ValueError:
         try:
             when = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now.timestamp()
     # A day is the most we believe; "inf" and "nan" would otherwise break the date arithmetic.
@@ -29,12 +30,15 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
 
 
 def json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """The body as a JSON object, or None when it is anything else (a proxy's page, an empty body)."""
+    """The body as a JSON object, or None when it is anything else (a proxy's page, an empty body).
+
+    Free of what a database cannot store: a vendor's odd id must not undo the record of what was sent.
+    """
     try:
         body = response.json()
+        return storable(body) if isinstance(body, dict) else None
     except (ValueError, RecursionError):
         return None
-    return body if isinstance(body, dict) else None
 
 
 def refused(status: int) -> Outcome:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from amends.domain.contacts import normalise_email
 from amends.domain.outcome import Outcome, OutcomeClass
+from amends.hosts import EVERY_HOST, AllowedHosts
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
 from connectors.examination import Finding
@@ -35,8 +36,8 @@ class CustomerMail:
 
     What a caller does with an outcome: `ACCEPTED`: the server has taken it (delivery may still bounce).
     `RETRY_LATER` (4xx, no server): surely not handed in. `UNREACHABLE` (5xx at RCPT, no usable address): the next
-    channel. `PAYLOAD_REFUSED` (5xx at DATA): this mail never goes. `NEEDS_HUMAN` (5xx at login or sender, wrong URL):
-    the settings. `UNCERTAIN` (lost after DATA): never repeat.
+    channel. `PAYLOAD_REFUSED` (5xx at DATA): this mail never goes. `NEEDS_HUMAN` (5xx at login or sender, wrong URL,
+    code `host`: not in `allowed`): the settings. `UNCERTAIN` (lost after DATA): never repeat.
 
     `Message-ID` is derived from the message's key: a mail repeated by an operator can be told as the same
     one by mail programs and in the server's log.
@@ -44,9 +45,17 @@ class CustomerMail:
 
     name = "email"
 
-    def __init__(self, url: SecretStr, clock: Clock, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: SecretStr,
+        clock: Clock,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        allowed: AllowedHosts = EVERY_HOST,
+    ) -> None:
         self._url = url
         self._clock = clock
+        self._allowed = allowed
         self._timeout_s = timeout_s
         self._server: MailServer | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -96,6 +105,9 @@ class CustomerMail:
                 code="bad_url",
                 detail="AMENDS_CUSTOMER_MAIL_URL is not a mail URL: write mailtos://user:password@host?from=...",
             )
+        if not self._allowed.has(self._server.host, self._server.port):
+            detail = f"no connection was made: {self._server.host} is not in AMENDS_ALLOWED_HOSTS"
+            return Outcome(OutcomeClass.NEEDS_HUMAN, code="host", detail=detail)
         try:
             mail = self._compose(self._server, message, address)
         except UnicodeError:
@@ -113,6 +125,10 @@ class CustomerMail:
         if self._server is None:
             fix = "write it as mailtos://user:password@host?from=care@example.com"
             return Finding("mail server", "problem", "AMENDS_CUSTOMER_MAIL_URL is not a mail URL", fix)
+        host, port = self._server.host, self._server.port
+        if not self._allowed.has(host, port):
+            fix = f'add "{host}:{port}" to AMENDS_ALLOWED_HOSTS, or correct AMENDS_CUSTOMER_MAIL_URL'
+            return Finding("mail server", "problem", f"{host} is not in AMENDS_ALLOWED_HOSTS", fix)
         return await asyncio.get_running_loop().run_in_executor(self._threads, examine, self._server)
 
     def _compose(self, server: MailServer, message: Message, address: str) -> EmailMessage:

@@ -15,9 +15,11 @@ from typing import Self
 from pydantic import SecretStr
 
 from amends.domain.outcome import Outcome, OutcomeClass
+from amends.hosts import EVERY_HOST, AllowedHosts
 from connectors.apprise_contact import LONGEST_QUEUE_S, AppriseContact
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
+from connectors.egress import HostRefused
 from connectors.examination import Finding
 from connectors.fence import TOO_LATE, fence
 from connectors.inbox_file import InboxFile
@@ -35,15 +37,19 @@ class AppriseNotifier:
     a file that gets one JSON line per notification.
 
     What a caller does with an outcome: `ACCEPTED`: settled. `RETRY_LATER`: again later, also when it may have left.
-    `NEEDS_HUMAN` (`stops="target"`: no address, or one that is not understood): this contact waits for the settings.
+    `NEEDS_HUMAN` (`stops="target"`: no address, one that is not understood, one that is not `allowed` or redirects):
+    this contact waits for the settings.
     `PAYLOAD_REFUSED`: there was nothing to say. `UNREACHABLE`: nobody was named.
     """
 
     name = "notify"
 
-    def __init__(self, contacts: Mapping[str, SecretStr], clock: Clock) -> None:
+    def __init__(
+        self, contacts: Mapping[str, SecretStr], clock: Clock, allowed: AllowedHosts = EVERY_HOST
+    ) -> None:
         self._urls = contacts
         self._clock = clock
+        self._allowed = allowed
         self._contacts: dict[str, AppriseContact | InboxFile | None] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._opening: asyncio.Lock | None = None
@@ -117,7 +123,10 @@ class AppriseNotifier:
                 "is a file that cannot be written",
                 "make its folder, with the rights to write",
             )
-        for host, port in contact.hosts():
+        for host, port in contact.hosts:
+            if not self._allowed.has(host, port):
+                fix = f'add "{host}:{port}" to AMENDS_ALLOWED_HOSTS, or correct "{name}" in AMENDS_CONTACTS'
+                return Finding(what, "problem", f"{host} is not in AMENDS_ALLOWED_HOSTS", fix)
             try:
                 async with asyncio.timeout(_EXAMINE_S):
                     _, writer = await asyncio.open_connection(host, port)
@@ -164,7 +173,11 @@ class AppriseNotifier:
             return contact.notify(message.subject, message.body)
 
         async with contact.slots:
-            sent = await loop.run_in_executor(self._threads, notify)
+            try:
+                sent = await loop.run_in_executor(self._threads, notify)
+            except HostRefused as refusal:
+                told = f"was not notified: {refusal}; correct AMENDS_CONTACTS"
+                return _fix(message.recipient.contact, "host", told)
         if sent is None:
             return TOO_LATE
         if sent:
@@ -182,7 +195,7 @@ class AppriseNotifier:
             if name not in self._contacts:
                 url = self._urls[name].get_secret_value()
                 # Apprise loads its 150 plugins at the first URL: a quarter of a second, off the loop.
-                self._contacts[name] = await loop.run_in_executor(self._threads, _parse, url)
+                self._contacts[name] = await loop.run_in_executor(self._threads, _parse, url, self._allowed)
         return self._contacts[name]
 
     def _in_thread(self) -> asyncio.AbstractEventLoop:
@@ -191,13 +204,13 @@ class AppriseNotifier:
         return asyncio.get_running_loop()
 
 
-def _parse(url: str) -> AppriseContact | InboxFile | None:
+def _parse(url: str, allowed: AllowedHosts) -> AppriseContact | InboxFile | None:
     try:
-        return InboxFile.from_url(url) or AppriseContact(url)
+        return InboxFile.from_url(url) or AppriseContact(url, allowed)
     except ValueError:
         return None
 
 
-def _fix(name: str, code: str, what: str) -> Outcome:
+def _fix(name: str | None, code: str, what: str) -> Outcome:
     detail = f"staff contact {name!r} {what}"
     return Outcome(OutcomeClass.NEEDS_HUMAN, code=code, detail=detail, stops="target")

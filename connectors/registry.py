@@ -38,17 +38,20 @@ async def open_connectors(
     anything. Must be entered, used and left in one event loop.
     """
     async with AsyncExitStack() as stack:
-        notify = await stack.enter_async_context(AppriseNotifier(settings.contacts, clock))
+        allowed = settings.allowed()
+        notify = await stack.enter_async_context(AppriseNotifier(settings.contacts, clock, allowed))
         channels: dict[str, Channel] = {notify.name: notify}
         ratings: dict[str, RatingSource] = {}
         zalo = None
         if (account := settings.zalo_account(zalo_account)) is not None:
             zalo = await stack.enter_async_context(
-                ZaloAccount(zalo_account, account, clock, vault, memory=memory)
+                ZaloAccount(zalo_account, account, clock, vault, memory=memory, allowed=allowed)
             )
             channels |= {channel.name: channel for channel in (zalo.zns, zalo.chat)}
             ratings["zns"] = zalo
         if settings.customer_mail_url is not None:
-            mail = await stack.enter_async_context(CustomerMail(settings.customer_mail_url, clock))
+            mail = await stack.enter_async_context(
+                CustomerMail(settings.customer_mail_url, clock, allowed=allowed)
+            )
             channels[mail.name] = mail
         yield Connectors(channels, ratings, zalo)

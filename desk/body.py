@@ -6,11 +6,9 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from amends.domain.intake import DEEPEST, deeper_than
 from desk.limits import Limits
 from desk.refusal import Refused
-
-DEEPEST = 100
-"""Levels of nesting. Far below what Python can read from any depth of its own stack, far above what vendors send."""
 
 
 async def read_body(request: Request, door: str, limits: Limits, most_bytes: int) -> bytes:
@@ -39,21 +37,6 @@ def read_json(raw: bytes, door: str) -> Any:
         value = json.loads(raw)
     except (ValueError, RecursionError):
         raise Refused(door, "not_json", "the body is not JSON") from None
-    if _deeper_than(value, DEEPEST):
+    if deeper_than(value, DEEPEST):
         raise Refused(door, "not_json", f"the body is nested deeper than {DEEPEST} levels")
     return value
-
-
-def _deeper_than(value: Any, levels: int) -> bool:
-    """Level by level, without recursion: those who read this later may be deep in their own stack."""
-    layer = [value]
-    for _ in range(levels):
-        layer = [
-            inner
-            for outer in layer
-            if isinstance(outer, dict | list)
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not layer:
-            return False
-    return True

@@ -23,12 +23,13 @@ from amends.domain.shapes import guess_columns, header_of
 from amends.store import cursors, quarantine
 from amends.store.engine import Tx
 from amends.store.quarantine import EntryState, QuarantineEntry, QuarantineProblem
+from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
 from connectors.ports import RatingAnswer
 from connectors.posted import read_posted
 from tasks.intake import keep
 from tasks.ratings import as_feedback
-from tasks.receive import cursor_of, mark_of, matching, stamp_of
+from tasks.receive import cursor_of, mark_of, stamp_of
 
 _WEBHOOK = re.compile(r"webhook (\S+?)(?: item (\d+))?")
 _MOST_EQUAL_ROWS = 1_000
@@ -80,9 +81,19 @@ class StillBad(QuarantineProblem):
 
 
 def requeue(
-    tx: Tx, entry: QuarantineEntry, journey: ComplaintJourney, columns: Columns | None, by: str, now: datetime
+    tx: Tx,
+    entry: QuarantineEntry,
+    journey: ComplaintJourney,
+    columns: Columns | None,
+    by: str,
+    now: datetime,
+    *,
+    roots: FileRoots,
 ) -> Requeued:
-    """Try the entry again as it is. Raises StillBad or QuarantineProblem, and then has changed nothing."""
+    """Try the entry again as it is; a file only if it lies below `roots`.
+
+    Raises StillBad or QuarantineProblem, and then has changed nothing.
+    """
     match kind_of(entry):
         case Kind.BROKEN_ROW:
             raise QuarantineProblem(
@@ -90,7 +101,7 @@ def requeue(
                 "in the wrong place: correct it at its source and import it, or with `amends quarantine fix`"
             )
         case Kind.FILE:
-            return _read_file_again(tx, entry, journey, by, now)
+            return _read_file_again(tx, entry, journey, roots, by, now)
         case Kind.WEBHOOK:
             columns = columns or _columns_of_webhook(entry, journey)
             found = read_posted(
@@ -207,13 +218,13 @@ def _take_in(
 
 
 def _read_file_again(
-    tx: Tx, entry: QuarantineEntry, journey: ComplaintJourney, by: str, now: datetime
+    tx: Tx, entry: QuarantineEntry, journey: ComplaintJourney, roots: FileRoots, by: str, now: datetime
 ) -> Requeued:
     """Forget that the file was read, if it lies where it lay and can be read by now."""
     for source in journey.sources:
         if not isinstance(source, FileSource) or source.name != entry.source:
             continue
-        for path in matching(source.path):
+        for path in roots.matching(source.path).files:
             cursor = cursor_of(journey.name, source.name, path)
             if mark_of(cursor, stamp_of(path)) == entry.fingerprint:
                 rows = _readable_rows(entry, path, source, journey, now)

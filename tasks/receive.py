@@ -1,6 +1,7 @@
 """Receive: bring in what the sources have. The inbox is committed before anything else happens (DESIGN 4.1)."""
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,6 +11,8 @@ from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
 from amends.store import cursors, restored
+from connectors.file_kinds import plain
+from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
 from tasks.intake import BATCH, take_in
@@ -47,13 +50,6 @@ async def receive_news(sweep: Sweep) -> None:
     await poll_announced(sweep)
 
 
-def matching(pattern: str) -> list[Path]:
-    """The files of a pattern, absolute or relative to the working directory, in a stable order."""
-    path = Path(pattern)
-    found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-    return sorted(file for file in found if file.is_file())
-
-
 def stamp_of(path: Path) -> str:
     """By which a changed file is known."""
     stat = path.stat()
@@ -62,7 +58,7 @@ def stamp_of(path: Path) -> str:
 
 def cursor_of(journey: str, source: str, path: Path) -> str:
     """Under which it is remembered how far a file was read."""
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     return f"file:{journey}:{source}:{place}"
 
 
@@ -79,8 +75,15 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
 
 def _files(sweep: Sweep, source: FileSource) -> Iterator[tuple[Path, str, str]]:
     """The source's files, each with the name of its cursor and what that is once the file has been read."""
-    for path in matching(source.path):
-        yield path, cursor_of(sweep.journey.name, source.name, path), stamp_of(path)
+    found = FileRoots(sweep.settings).matching(source.path)
+    for problem in found.problems:
+        sweep.tally("detect").reasons[f"{source.name}: {mask(str(problem))}"] += 1
+    for path in found.files:
+        try:
+            stamp = stamp_of(path)
+        except FileNotFoundError:  # taken away since
+            continue
+        yield path, cursor_of(sweep.journey.name, source.name, path), stamp
 
 
 def _read_up_to(sweep: Sweep, cursor: str) -> str | None:
@@ -126,7 +129,8 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
         told = mask(str(problem))
         sweep.tally("detect").reasons[told] += 1
         wrong = FieldProblem("file", told, "correct the file and drop it again")
-        batch.append(Rejected(source.name, path.name, mark_of(cursor, stamp), (wrong,), {"file": path.name}))
+        name = plain(path.name)
+        batch.append(Rejected(source.name, name, mark_of(cursor, stamp), (wrong,), {"file": name}))
     new += take_in(sweep, batch)
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)

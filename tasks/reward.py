@@ -1,16 +1,19 @@
 """Reward: reserve a voucher within the budget and send it, once per case for ever."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from amends.domain import steps
+from amends.domain.contacts import mask
 from amends.domain.decision import Decision, Finish, Send, voucher_variables
 from amends.domain.effects import Step
 from amends.domain.journey.aftercare import PooledCodes
 from amends.store import agenda, cursors, vouchers
 from amends.store.agenda import Claim, Item
 from amends.store.engine import Tx
+from connectors.code_pool import LONGEST_CODE, read_codes, stamp_of
+from connectors.file_kinds import FileProblem
+from connectors.file_roots import FileRoots
 from tasks.chunks import run_due
 from tasks.delivery import Job, deliver
 from tasks.sweep import Sweep
@@ -58,29 +61,23 @@ def _fill_pool(sweep: Sweep) -> None:
     codes = sweep.journey.reward.codes
     if not isinstance(codes, PooledCodes):
         return
-    path = Path(codes.path)
-    if not path.is_file():
-        sweep.tally(Step.REWARD).reasons[f"{path}: no such file of voucher codes"] += 1
+    path, reasons = Path(codes.path), sweep.tally(Step.REWARD).reasons
+    cursor = f"codes:{sweep.journey.name}:{path.name}"
+    try:
+        stamp = stamp_of(path, FileRoots(sweep.settings))
+        with sweep.store.read() as tx:
+            if cursors.get(tx, cursor) == stamp:
+                return
+        found = read_codes(path)
+    except FileProblem as problem:
+        reasons[mask(str(problem))] += 1
         return
-    stat = path.stat()
-    stamp, cursor = f"{stat.st_size}:{stat.st_mtime_ns}", f"codes:{sweep.journey.name}:{path.name}"
-    with sweep.store.read() as tx:
-        if cursors.get(tx, cursor) == stamp:
-            return
-    codes_found = _codes(path.read_text(encoding="utf-8-sig").splitlines())
-    found = list(dict.fromkeys(code for code in codes_found if len(code) <= LONGEST_CODE))
-    if too_long := sum(len(code) > LONGEST_CODE for code in codes_found):
-        problem = f"{path}: codes longer than {LONGEST_CODE} characters left out; shorten them"
-        sweep.tally(Step.REWARD).reasons[problem] += too_long
+    if too_long := sum(len(code) > LONGEST_CODE for code in found):
+        reasons[f"{path}: codes longer than {LONGEST_CODE} characters left out; shorten them"] += too_long
     with sweep.store.begin() as tx:
-        vouchers.add_to_pool(tx, sweep.journey.name, found)
+        usable = dict.fromkeys(code for code in found if len(code) <= LONGEST_CODE)
+        vouchers.add_to_pool(tx, sweep.journey.name, list(usable))
         cursors.put(tx, cursor, stamp)
 
 
 _BLANK = {"voucher_code": "", "voucher_value": "", "voucher_expires": ""}
-LONGEST_CODE = 25
-"""Characters a ZNS voucher template takes."""
-
-
-def _codes(lines: Sequence[str]) -> list[str]:
-    return [line.strip() for line in lines if line.strip()]

@@ -4,25 +4,28 @@ Numbering facts come from the `phonenumbers` metadata (Google's libphonenumber),
 """
 
 import re
+import unicodedata
 
 import phonenumbers
 from phonenumbers import PhoneNumberType
 
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
 _PHONE_CHARACTERS = re.compile(r"\+?[\d\s.()\-\u00a0]+")
-_EMAIL = re.compile(r"[^\s@,;<>\"()]{1,64}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{2,63}")
+_LOCAL = r"[^\s@,;:<>\"()\[\]\\\x00-\x1f\x7f]"
+_EMAIL = re.compile(rf"{_LOCAL}{{1,64}}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{{2,63}}")
 _EMAIL_MAX = 254
 
 # Vietnamese numbers in any grouping, and foreign ones with their plus sign: without it, a foreign number cannot
 # be told from an id. The look-aheads keep dates ("09-12-2026 10:30") and fractions ("0.912345678") readable.
-_SEPARATOR = r"[\s.()\-]{0,2}"
+_SEPARATOR = r"[\s.()\-]{0,3}"
 _PHONE_IN_TEXT = re.compile(
     rf"(?<!\d)(?!\d\d[-./]\d\d[-./](?:19|20)\d\d(?!\d))"
-    rf"(?:(?:\+?{_SEPARATOR}84|0084){_SEPARATOR}0?|0(?!\.)){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
+    rf"(?:(?:\+?{_SEPARATOR}|0{_SEPARATOR}0{_SEPARATOR})8{_SEPARATOR}4{_SEPARATOR}0?|0(?!\.)){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
     rf"|[35789](?:{_SEPARATOR}\d){{8}})(?!\d)"
-    rf"|\+\d(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
+    rf"|(?:\+\d|(?<!\d)0{_SEPARATOR}0{_SEPARATOR}[1-9])(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
 )
-_EMAIL_IN_TEXT = re.compile(r"(?<![\w.+%\-])[\w.+%\-]++@[\w\-]+(?:\.[\w\-]+)+")
+_EMAIL_IN_TEXT = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w\-]+(?:\.[\w\-]+)+")
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 
 def normalise_phone(text: str, region: str = "VN") -> str:
@@ -85,8 +88,12 @@ def mask(text: str) -> str:
     """The text with every phone number and email address in it masked, for log lines and artifacts.
 
     Finds Vietnamese numbers in every usual grouping and foreign ones that carry a plus sign. Vietnamese
-    numbers are first put into international form, so that one person looks the same on every line.
+    numbers are first put into international form, so that one person looks the same on every line. Nine digits
+    alone, which a spreadsheet leaves of a number, are not told from an id. Masking again changes nothing, or hides
+    more: what is left of a number may look like another with the digits beside it.
     """
+    if not text.isascii():
+        text = _OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
     if "@" in text:
         text = _EMAIL_IN_TEXT.sub(lambda found: mask_email(found[0]), text)
     return _PHONE_IN_TEXT.sub(lambda found: mask_phone(_international(found[0])), text)
@@ -96,5 +103,7 @@ def _international(found: str) -> str:
     digits = re.sub(r"\D", "", found)
     if found.lstrip("( ").startswith("+"):
         return re.sub(r"^840", "84", digits)
+    if digits.startswith("00") and not digits.startswith("0084"):
+        return digits.removeprefix("00")
     digits = digits.removeprefix("00")
     return re.sub(r"^840", "84", digits) if digits.startswith("84") else "84" + digits.removeprefix("0")

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST_AHEAD = timedelta(days=1)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
+_LONGEST = 200
+"""Characters; what reads dates in words takes time for long texts, seconds for the length of a page."""
 _FIX = "write it as 2026-05-31 14:30, or name its format with date_formats"
 
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)(.*)", re.DOTALL)
@@ -65,6 +67,8 @@ def _read(value: object, now: datetime, zone: ZoneInfo, formats: Sequence[str]) 
     if not isinstance(value, str):
         raise ValueError(f"a {type(value).__name__} is not a date: {_FIX}")
     text = value.strip()
+    if len(text) > _LONGEST:
+        raise ValueError(f"a text of {len(text)} characters is no date: {_FIX}")
     for form in formats:
         try:
             return _utc(datetime.strptime(text, form), zone)  # noqa: DTZ007 - _utc gives it the zone
@@ -80,7 +84,10 @@ def _read(value: object, now: datetime, zone: ZoneInfo, formats: Sequence[str]) 
 
 
 def _utc(when: datetime, zone: ZoneInfo) -> datetime:
-    return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"the date is beyond the calendar: {_FIX}") from None
 
 
 def _from_epoch(number: float) -> datetime:
@@ -101,6 +108,8 @@ def _from_digits(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError(
             f"a bare number of {len(text)} digits is no date (a spreadsheet's serial day?): {_FIX}"
         )
+    if len(text) > 20:
+        raise ValueError(f"a number of {len(text)} digits is no epoch time: {_FIX}")
     return _from_epoch(int(text))
 
 
@@ -145,14 +154,17 @@ def _from_words(text: str, now: datetime, zone: str) -> datetime:
     for pattern, known in _VIETNAMESE:
         text = pattern.sub(known, text)
     text = _NUMBER_WORD.sub(lambda word: _NUMBERS[word[0]], text)
-    when = _parser(now, zone).get_date_data(text).date_obj if text else None
+    try:
+        when = _parser(now, zone).get_date_data(text).date_obj if text else None
+    except (ValueError, OverflowError, ArithmeticError):
+        when = None
     if not isinstance(when, datetime):
         raise ValueError(f"it is not a date we can read: {_FIX}")
     # dateparser swaps day and month, or drops parts, rather than give up: hold it to what is written.
     written = _NUMERIC_DATE.search(text)
     if written and (int(written[1]), int(written[3]), int(written[4])) != (when.day, when.month, when.year):
         raise ValueError(f"its parts do not make one date in day-month-year order: {_FIX}")
-    return when.astimezone(UTC)
+    return _utc(when, ZoneInfo(zone))
 
 
 @lru_cache(maxsize=16)

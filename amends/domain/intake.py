@@ -161,7 +161,7 @@ def _name(value: Any, longest: int) -> str:
 
 def _rating(value: Any, scale: Scale) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        rating, out_of = float(value), None
+        rating, out_of = _float(value), None
     else:
         found = _RATING.fullmatch(_text(value))
         if found is None:
@@ -176,6 +176,32 @@ def _rating(value: Any, scale: Scale) -> float:
             f"the rating is outside 1 to {scale.points}: correct it, or set the scale of this source"
         )
     return rating
+
+
+def _float(number: int | float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def deeper_than(value: Any, levels: int) -> bool:
+    """Whether objects and lists are nested deeper, told level by level: those who read it later recurse."""
+    layer = [value]
+    for _ in range(levels):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not layer:
+            return False
+    return True
+
+
+DEEPEST = 100
+"""Levels of nesting. Far below what Python can read from any depth of its own stack, far above what vendors send."""
 
 
 def storable(value: Any) -> Any:

@@ -6,6 +6,7 @@ from datetime import datetime
 import httpx
 
 from amends.domain.outcome import Outcome
+from amends.hosts import EVERY_HOST, AllowedHosts
 from amends.settings import ZaloSettings
 from connectors.base import Clock, HttpConnector, Limits
 from connectors.examination import Finding, TemplateUse
@@ -23,7 +24,8 @@ class ZaloAccount(HttpConnector):
     """Use as `async with`, within one event loop. Opening asks Zalo nothing.
 
     `name` is the account's name in the settings, `memory` what a process remembers from one opening to the next
-    (its own when None). `transport` is for tests. Its `ratings` make it a `RatingSource`.
+    (its own when None). `transport` is for tests, `allowed` the operator's list of hosts. Its `ratings` make it a
+    `RatingSource`.
     """
 
     zns: ZaloZns
@@ -41,9 +43,10 @@ class ZaloAccount(HttpConnector):
         memory: TemplateMemory | None = None,
         limits: Limits | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
+        allowed: AllowedHosts = EVERY_HOST,
     ) -> None:
         memory = memory if memory is not None else TemplateMemory()
-        client = open_client(settings, clock, vault, name, limits, transport)
+        client = open_client(settings, clock, vault, name, limits, transport, allowed)
         super().__init__(client.api)
         self.name = name
         self.tokens = client.tokens

@@ -21,6 +21,10 @@ from connectors.zalo.codes import TEMPLATE_CODES, Api, Window, classify, window
 
 log = structlog.get_logger()
 
+LONGEST_MESSAGE_ID, LONGEST_RATED_ID = 100, 200
+"""As long as the ledger and the inbox keep them."""
+_BIGGEST = 2**63 - 1
+
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
 MORNING, NIGHT = time(6, 0), time(22, 0)
 _QUOTA_SURELY_NEW = time(8, 0)
@@ -91,9 +95,16 @@ def data_of(body: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def message_id(data: Mapping[str, Any]) -> str | None:
-    """Sends by phone are answered with `msg_id`, those to a user id with `message_id`."""
-    found = data.get("msg_id") or data.get("message_id")
-    return str(found) if found else None
+    """Sends by phone are answered with `msg_id`, those to a user id with `message_id`; None for what is no id."""
+    return _id(data.get("msg_id") or data.get("message_id"), LONGEST_MESSAGE_ID)
+
+
+def _id(value: object, longest: int) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    text = str(value)
+    # Cut, it would be another message's id.
+    return text if 0 < len(text) <= longest and text.isprintable() and text != "0" else None
 
 
 def opens_at(which: Window, now: datetime) -> datetime:
@@ -141,7 +152,7 @@ def read_rating_page(body: Mapping[str, Any]) -> RatingPage:
             answer = rating_answer(row, msg_id="msgId", submitted="submitDate", tracking_id="trackingId")
         if answer is None:
             msg_id = row.get("msgId") if isinstance(row, Mapping) else None
-            log.warning("zalo.ratings.row_unreadable", msg_id=str(msg_id) if msg_id else None)
+            log.warning("zalo.ratings.row_unreadable", msg_id=_id(msg_id, LONGEST_RATED_ID))
         else:
             answers.append(answer)
     return RatingPage(tuple(answers), len(rows), total)
@@ -153,13 +164,14 @@ def rating_answer(
     """One answer, or None when it lacks an id, a mark or a time. The names of three fields differ between the
     poll and the webhook. An answer without `option` is of the older five star kind (the field is new in 2026).
     """
-    found, rate, submitted_at = row.get(msg_id), as_int(row.get("rate")), as_moment(row.get(submitted))
-    if not isinstance(found, (str, int)) or not found or rate is None or submitted_at is None:
+    found, rate = _id(row.get(msg_id), LONGEST_RATED_ID), as_int(row.get("rate"))
+    submitted_at = as_moment(row.get(submitted))
+    if found is None or rate is None or submitted_at is None:
         return None
     quick = row.get("feedbacks")
     return RatingAnswer(
-        msg_id=str(found),
-        tracking_id=str(row.get(tracking_id) or ""),
+        msg_id=found,
+        tracking_id=_id(row.get(tracking_id), LONGEST_MESSAGE_ID) or "",
         rate=rate,
         option=str(row.get("option") or Scale.FIVE_STARS.value),
         submitted_at=submitted_at,
@@ -169,15 +181,19 @@ def rating_answer(
 
 
 def as_int(value: object) -> int | None:
-    """Zalo's integers are ints, strings or, now and then, floats such as `5.0`; None for anything else."""
+    """Zalo's integers are ints, strings or, now and then, floats such as `5.0`; None for anything else.
+
+    None for what is beyond 64 bits as well: no code, mark, price or time is, and no column takes it.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        number = float(value)
+        whole = float(value)  # raises for what is no number
         # Straight from the text: a float has no room for long ids.
-        return int(value) if not isinstance(value, float) and "." not in str(value) else int(number)
+        number = int(value) if not isinstance(value, float) and "." not in str(value) else int(whole)
     except (ValueError, OverflowError):
         return None
+    return number if abs(number) <= _BIGGEST else None
 
 
 def as_moment(value: object) -> datetime | None:

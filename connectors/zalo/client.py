@@ -15,8 +15,10 @@ import httpx
 
 from amends.domain.journey.base import DEFAULT_ACCOUNT
 from amends.domain.outcome import Outcome, OutcomeClass
+from amends.hosts import EVERY_HOST, AllowedHosts
 from amends.settings import ZaloSettings
 from connectors.base import Clock, HttpApi, Limits
+from connectors.egress import Gate
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.http_answers import json_object
 from connectors.ports import TokenVault
@@ -153,11 +155,13 @@ def open_client(
     name: str = DEFAULT_ACCOUNT,
     limits: Limits | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    allowed: AllowedHosts = EVERY_HOST,
 ) -> ZaloClient:
-    """A client with the settings' time-out and pace, not opened yet: enter its `api`."""
+    """A client with the settings' hosts, time-out and pace, not opened yet: enter its `api`."""
     limits = limits or Limits(
         timeout_s=settings.timeout_seconds,
         budget_s=2 * settings.timeout_seconds,
         per_second=settings.requests_per_second,
     )
-    return ZaloClient(HttpApi(VENDOR, clock, limits, transport), settings, vault, name)
+    gate = Gate([settings.oauth_url, settings.business_url, settings.openapi_url], allowed)
+    return ZaloClient(HttpApi(VENDOR, gate, clock, limits, transport), settings, vault, name)

@@ -27,6 +27,7 @@ from amends.settings import ZaloSettings
 from connectors.base import HttpApi
 from connectors.http_answers import json_object
 from connectors.ports import Tokens, TokenVault, VaultProblem
+from connectors.zalo.answers import as_int
 from connectors.zalo.codes import OAUTH_CODES, REFRESH_TOKEN_DEAD
 
 log = structlog.get_logger()
@@ -288,16 +289,15 @@ def read_token_answer(body: Mapping[str, Any], refresh_token: str, now: datetime
     `now` (aware UTC) is when the token was asked for. An answer without a new refresh token keeps the
     one we have, for want of a better.
     """
-    access = body.get("access_token")
+    access, fresh = body.get("access_token"), body.get("refresh_token")
     if isinstance(access, str) and access:
         return Tokens(
             access_token=access,
-            refresh_token=str(body.get("refresh_token") or refresh_token),
+            refresh_token=fresh if isinstance(fresh, str) and fresh else refresh_token,
             expires_at=now + _life(body.get("expires_in")),
         )
-    try:
-        code = int(str(body.get("error")))
-    except ValueError:
+    code = as_int(body.get("error"))
+    if code is None:
         return Outcome(
             OutcomeClass.RETRY_LATER, code="empty_answer", detail="the OAuth host answered without a token"
         )
@@ -309,8 +309,8 @@ def read_token_answer(body: Mapping[str, Any], refresh_token: str, now: datetime
 
 
 def _life(expires_in: object) -> timedelta:
-    try:
-        seconds = int(str(expires_in))
-    except ValueError:
+    seconds = as_int(expires_in)
+    # Longer than a refresh token lives is a mistake, and beyond the calendar it would lose us the pair just bought.
+    if seconds is None or not 0 < seconds <= REFRESH_TOKEN_LIFE.total_seconds():
         return ACCESS_TOKEN_LIFE
-    return timedelta(seconds=seconds) if seconds > 0 else ACCESS_TOKEN_LIFE
+    return timedelta(seconds=seconds)

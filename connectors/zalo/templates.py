@@ -84,8 +84,8 @@ def read_template(body: Mapping[str, Any]) -> TemplateInfo | None:
     if not data.get("templateId"):
         return None
     params = data.get("listParams")
-    price = as_int(data.get("price"))
-    by_phone, by_uid = as_int(data.get("price_sdt")), as_int(data.get("price_uid"))
+    price = _price(data.get("price"))
+    by_phone, by_uid = _price(data.get("price_sdt")), _price(data.get("price_uid"))
     return TemplateInfo(
         template_id=str(data["templateId"]),
         name=str(data.get("templateName") or ""),
@@ -100,6 +100,12 @@ def read_template(body: Mapping[str, Any]) -> TemplateInfo | None:
         price_phone_vnd=price if by_phone is None else by_phone,
         price_uid_vnd=price if by_uid is None else by_uid,
     )
+
+
+def _price(value: object) -> int | None:
+    """Zalo's messages cost hundreds of VND; what is not below ten million is no price."""
+    price = as_int(value)
+    return price if price is not None and 0 <= price < 10_000_000 else None
 
 
 def _param(param: Mapping[str, Any]) -> TemplateParam:

@@ -74,6 +74,31 @@ def test_mail_folder_and_voucher_pool(amends: Invoke, journey_file: Path) -> Non
     assert "one a line" in found["reward.codes.path"]
 
 
+def test_files_and_hosts_that_the_operator_does_not_allow_are_told(
+    amends: Invoke, journey_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = yaml.safe_load(journey_file.read_text(encoding="utf-8"))
+    reward = {**data["reward"], "codes": {"kind": "pool", "path": "/etc/hostname"}}
+    sources = [{"kind": "file", "name": "till", "path": "/etc/*"}]
+    change(journey_file, reward=reward, sources=sources)
+    monkeypatch.setenv("AMENDS_ALLOWED_HOSTS", '["openapi.zalo.me"]')
+    result = amends("check", journey_file, "--offline", "--json")
+    assert result.exit_code == 1
+    found = {finding["field"]: finding for finding in json.loads(result.stdout)["findings"]}
+    for field in ("sources.till.path", "reward.codes.path"):
+        assert "in none of the folders" in found[field]["problem"]
+        assert "AMENDS_FILE_ROOTS" in found[field]["fix"]
+    for field in ("AMENDS_ZALO__BUSINESS_URL", "AMENDS_ZALO__OAUTH_URL", '"lan" in AMENDS_CONTACTS'):
+        assert "127.0.0.1 is not in AMENDS_ALLOWED_HOSTS" in found[field]["problem"]
+        assert 'add "127.0.0.1:' in found[field]["fix"]
+    looked_at = json.loads(amends("doctor", journey_file, "--json").stdout)["findings"]
+    assert any("AMENDS_ZALO__BUSINESS_URL names it" in finding["told"] for finding in looked_at)
+    monkeypatch.setenv("AMENDS_ALLOWED_HOSTS", '["https://openapi.zalo.me"]')
+    refused = amends("check", journey_file, "--offline")
+    assert refused.exit_code == 2
+    assert "AMENDS_ALLOWED_HOSTS" in refused.stderr
+
+
 def test_every_problem_of_a_file_is_told(amends: Invoke, journey_file: Path) -> None:
     change(
         journey_file, brnd="x", timezone="Saigon", agents=[{"name": "lan", "contact": "mailto://u:hunter2@h"}]

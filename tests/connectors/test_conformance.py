@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from amends.domain.journey.base import DEFAULT_ACCOUNT
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import HttpApi, Limits
+from connectors.egress import Gate
 from connectors.errors import NeedsHuman
 from connectors.mail import CustomerMail
 from connectors.notify import AppriseNotifier
@@ -206,7 +207,10 @@ async def test_conformance(connector: Connector, check: Check, caplog: pytest.Lo
 )
 async def test_settings_that_make_no_request_need_a_person(url: str, token: str) -> None:
     headers = {"access_token": token}
-    async with wire_server(lambda _: http(200)) as vendor, HttpApi("acme", Clock()) as api:
+    async with (
+        wire_server(lambda _: http(200)) as vendor,
+        HttpApi("acme", Gate([url or vendor.url]), Clock()) as api,
+    ):
         outcome = await api.write("send", url or vendor.url, headers=headers, json={})
         with pytest.raises(NeedsHuman) as caught:
             await api.read("list", url or vendor.url, headers=headers, params={})
@@ -219,7 +223,10 @@ async def test_settings_that_make_no_request_need_a_person(url: str, token: str)
 
 @pytest.mark.parametrize("location", ["http://xn--/", "http://[::1", "//", "x:99999999"])
 async def test_redirect_to_nowhere_is_an_outcome(location: str) -> None:
-    async with wire_server(lambda _: http(302, Location=location)) as vendor, HttpApi("acme", Clock()) as api:
+    async with (
+        wire_server(lambda _: http(302, Location=location)) as vendor,
+        HttpApi("acme", Gate([vendor.url]), Clock()) as api,
+    ):
         outcome = await api.write("send", vendor.url, headers={}, json={})
     assert isinstance(outcome, Outcome)
     assert outcome.cls in (OutcomeClass.NEEDS_HUMAN, OutcomeClass.UNCERTAIN)

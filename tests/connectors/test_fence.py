@@ -6,6 +6,7 @@ import pytest
 
 from amends.domain.outcome import Outcome
 from connectors.base import HttpApi, Limits
+from connectors.egress import Gate
 from connectors.fence import TOO_LATE, fence, leaving_before
 from tests.connectors.rig import NOW, Answer, Request, http, wire_server
 
@@ -14,7 +15,7 @@ LATER = NOW + timedelta(seconds=30)
 
 
 async def write(url: str, now: list[datetime]) -> object:
-    async with HttpApi("acme", lambda: now[0], LIMITS) as api:
+    async with HttpApi("acme", Gate([url]), lambda: now[0], LIMITS) as api:
         return await api.write("send", url, headers={}, json={"a": 1})
 
 
@@ -56,7 +57,10 @@ async def test_an_answer_that_comes_behind_the_fence_counts() -> None:
 
 
 async def test_reading_is_never_too_late() -> None:
-    async with wire_server(lambda _: http(200, {})) as vendor, HttpApi("acme", lambda: LATER, LIMITS) as api:
+    async with (
+        wire_server(lambda _: http(200, {})) as vendor,
+        HttpApi("acme", Gate([vendor.url]), lambda: LATER, LIMITS) as api,
+    ):
         with leaving_before(NOW):
             await api.read("list", vendor.url, headers={}, params={})
     assert len(vendor.requests) == 1

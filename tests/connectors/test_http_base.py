@@ -9,6 +9,7 @@ import pytest
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import HttpApi, Limits
+from connectors.egress import Gate
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.http_answers import retry_after_s
 from tests.connectors.rig import NOW, Answer, Clock, Request, http, unused_port, wire_server
@@ -17,12 +18,12 @@ LIMITS = Limits(timeout_s=0.3, budget_s=3, attempts=3, per_second=1000)
 
 
 async def write(url: str, limits: Limits = LIMITS) -> object:
-    async with HttpApi("acme", Clock(), limits) as api:
+    async with HttpApi("acme", Gate([url]), Clock(), limits) as api:
         return await api.write("send", url, headers={"access_token": "t"}, json={"a": 1})
 
 
 async def read(url: str, limits: Limits = LIMITS) -> object:
-    async with HttpApi("acme", Clock(), limits) as api:
+    async with HttpApi("acme", Gate([url]), Clock(), limits) as api:
         return await api.read("list", url, headers={}, params={"page": 1})
 
 
@@ -154,7 +155,7 @@ async def test_requests_are_paced() -> None:
         return http(200, {})
 
     limits = Limits(timeout_s=1, per_second=20)
-    async with wire_server(answer) as vendor, HttpApi("acme", Clock(), limits) as api:
+    async with wire_server(answer) as vendor, HttpApi("acme", Gate([vendor.url]), Clock(), limits) as api:
         started = asyncio.get_running_loop().time()
         await asyncio.gather(*(api.read("list", vendor.url, headers={}, params={}) for _ in range(30)))
     # A burst of 20, then 20 a second.
@@ -163,7 +164,7 @@ async def test_requests_are_paced() -> None:
 
 async def test_unopened_client_says_so() -> None:
     with pytest.raises(RuntimeError, match="async with"):
-        await HttpApi("acme", Clock()).write("send", "http://127.0.0.1", headers={})
+        await HttpApi("acme", Gate([]), Clock()).write("send", "http://127.0.0.1", headers={})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from pydantic import SecretStr
 
 from amends.clock import VirtualClock
@@ -52,6 +54,41 @@ async def test_a_file_cannot_pass_its_columns_off_as_an_answer_from_zalo(
     await complaint(journey)
     with runtime.store.read() as tx:
         assert tx.execute(sa.select(feedbacks.c.verdict)).scalars().all() == ["case"]
+
+
+@ONE_DATABASE
+@pytest.mark.usefixtures("prefect_api")
+async def test_a_journey_that_names_other_files_is_told_so_and_none_is_read(
+    runtime: Runtime, journey: ComplaintJourney, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secrets.csv").write_text("stars,words,date\n1,hunter2,2026-11-01\n", encoding="utf-8")
+    (outside / "codes.txt").write_text("HUNTER2\n", encoding="utf-8")
+    (runtime.settings.home / "inbox" / "link.csv").symlink_to(outside / "secrets.csv")
+    data = journey.model_dump(mode="json")
+    paths = (f"{outside}/*.csv", f"{runtime.settings.home}/inbox/*", "inbox/**x", "/etc/passwd")
+    data["sources"] = [{"kind": "file", "name": f"s{n}", "path": path} for n, path in enumerate(paths)]
+    data["reward"]["codes"] = {"kind": "pool", "path": str(outside / "codes.txt")}
+    drop_reviews(runtime, "good", [review(1, phone=BEST_MARK)])
+    state = await complaint(ComplaintJourney.model_validate(data), return_state=True)
+    assert state.is_completed()
+    run = state.state_details.flow_run_id
+    assert run is not None
+    async with get_client() as client:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run]))
+        told = str([artifact.data for artifact in await client.read_artifacts(flow_run_filter=of_run)])
+    for words in (
+        f"s0: {outside.name}: it is in none of the folders",
+        "s1: link.csv: ",
+        "s2: ",
+        "s3: passwd: ",
+    ):
+        assert words in told
+    assert "codes.txt: it is in none of the folders" in told
+    with runtime.store.read() as tx:
+        assert tx.execute(sa.select(feedbacks.c.external_id)).scalars().all() == ["r1"]
+        assert tx.execute(sa.select(quarantine.c.location)).all() == []
+        assert tx.execute(sa.select(vouchers.c.code)).all() == []
 
 
 def test_a_rating_on_an_unknown_scale_or_outside_it_goes_to_quarantine() -> None:

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from amends.domain.columns import Columns
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.journey import ComplaintJourney
+from amends.settings import Settings
 from amends.store import cursors, operator_log, quarantine
 from amends.store.engine import Store
 from amends.store.quarantine import EntryState, QuarantineProblem
 from amends.store.schema import feedbacks
 from amends.store.schema import quarantine as table
+from connectors.file_roots import FileRoots
 from connectors.files import read_feedback
 from connectors.ports import RatingAnswer
 from connectors.posted import read_posted
@@ -73,7 +75,8 @@ def put_right(
 def again(store: Store, journey: ComplaintJourney, columns: Columns | None = None, id_: int = 0) -> Requeued:
     entry_id = id_ or entries(store)[0].id
     with store.begin() as tx:
-        return requeue(tx, quarantine.entry(tx, entry_id), journey, columns, "hoa", LATER)
+        roots = FileRoots(Settings(file_roots=[Path("/")]))
+        return requeue(tx, quarantine.entry(tx, entry_id), journey, columns, "hoa", LATER, roots=roots)
 
 
 BAD = {"id": "r1", "stars": "9", "words": "Tệ, gọi 0912345678"}

@@ -10,6 +10,7 @@ import pytest
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.base import HttpApi, Limits
+from connectors.egress import Gate
 from connectors.ports import Tokens
 from connectors.zalo.oauth import ZaloTokens, challenge_of, consent_url, new_verifier
 from tests.connectors.rig import (
@@ -52,7 +53,10 @@ class OAuthHost:
 
 async def test_first_token_comes_from_the_settings_and_is_stored_before_use() -> None:
     vault = MemoryVault()
-    async with wire_server(OAuthHost("first-refresh-token")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("first-refresh-token")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         token = await ZaloTokens(api, zalo_settings(host.url), vault).current()
     assert token == "access-1"
     assert vault.tokens["zalo:app"] == Tokens("access-1", "refresh-1", NOW + timedelta(hours=25))
@@ -62,14 +66,14 @@ async def test_first_token_comes_from_the_settings_and_is_stored_before_use() ->
 @pytest.mark.parametrize(("left_hours", "refreshed"), [(5.1, False), (4.9, True), (-1, True)])
 async def test_refreshed_when_less_than_five_hours_are_left(left_hours: float, refreshed: bool) -> None:
     vault = vault_with(left=timedelta(hours=left_hours))
-    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api:
         token = await ZaloTokens(api, zalo_settings(host.url), vault).current()
     assert (token, len(host.requests)) == (("access-1", 1) if refreshed else ("access-token-one", 0))
 
 
 async def test_token_grows_stale_while_open() -> None:
     clock, vault = Clock(), vault_with()
-    async with wire_server(OAuthHost()) as host, HttpApi("zalo", clock, LIMITS) as api:
+    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Gate([host.url]), clock, LIMITS) as api:
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         assert await tokens.current() == "access-token-one"
         clock.now += timedelta(hours=16)
@@ -83,8 +87,8 @@ async def test_two_processes_and_many_sends_refresh_once() -> None:
     vault = vault_with()
     async with (
         wire_server(OAuthHost()) as host,
-        HttpApi("zalo", Clock(), LIMITS) as one,
-        HttpApi("zalo", Clock(), LIMITS) as two,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as one,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as two,
     ):
         keepers = [ZaloTokens(api, zalo_settings(host.url), vault) for api in (one, two)]
         calls = (keeper.renewed("access-token-one") for keeper in keepers for _ in range(20))
@@ -96,7 +100,10 @@ async def test_two_processes_and_many_sends_refresh_once() -> None:
 async def test_lock_of_a_killed_refresher_runs_out() -> None:
     clock, vault = Clock(), vault_with()
     vault.leases["zalo:app"] = ("killed", NOW + timedelta(seconds=60))
-    async with wire_server(OAuthHost()) as host, HttpApi("zalo", clock, Limits(budget_s=0.3)) as api:
+    async with (
+        wire_server(OAuthHost()) as host,
+        HttpApi("zalo", Gate([host.url]), clock, Limits(budget_s=0.3)) as api,
+    ):
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         waiting = await tokens.renewed("access-token-one")
         assert isinstance(waiting, Outcome)
@@ -128,7 +135,10 @@ async def test_lock_of_a_killed_refresher_runs_out() -> None:
 )
 async def test_failed_refresh_keeps_the_stored_pair(answer: Answer, cls: OutcomeClass) -> None:
     vault = vault_with()
-    async with wire_server(lambda _: answer) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(lambda _: answer) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         outcome = await ZaloTokens(api, zalo_settings(host.url), vault).renewed("access-token-one")
     assert isinstance(outcome, Outcome)
     assert outcome.cls is cls
@@ -139,7 +149,10 @@ async def test_failed_refresh_keeps_the_stored_pair(answer: Answer, cls: Outcome
 
 async def test_dead_refresh_token_needs_a_human_and_is_asked_about_once() -> None:
     vault = vault_with()
-    async with wire_server(OAuthHost("another")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("another")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         found = await asyncio.gather(*(tokens.renewed("access-token-one") for _ in range(50)))
     outcomes = set(found)
@@ -154,7 +167,10 @@ async def test_dead_refresh_token_needs_a_human_and_is_asked_about_once() -> Non
 
 async def test_new_consent_in_the_settings_replaces_a_dead_stored_token() -> None:
     vault = vault_with()
-    async with wire_server(OAuthHost("first-refresh-token")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("first-refresh-token")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         assert await ZaloTokens(api, zalo_settings(host.url), vault).renewed("access-token-one") == "access-1"
     assert vault.tokens["zalo:app"].refresh_token == "refresh-1"
 
@@ -162,7 +178,7 @@ async def test_new_consent_in_the_settings_replaces_a_dead_stored_token() -> Non
 async def test_living_token_is_used_while_the_oauth_host_is_away() -> None:
     clock, vault = Clock(), vault_with(left=timedelta(hours=2))
     url = f"http://127.0.0.1:{unused_port()}"
-    async with HttpApi("zalo", clock, Limits(timeout_s=1, budget_s=0.3)) as api:
+    async with HttpApi("zalo", Gate([url]), clock, Limits(timeout_s=1, budget_s=0.3)) as api:
         tokens = ZaloTokens(api, zalo_settings(url), vault)
         assert await tokens.current() == "access-token-one"
         clock.now += timedelta(hours=2)
@@ -182,7 +198,10 @@ async def test_new_pair_survives_a_database_hiccup() -> None:
             super().save(account, tokens)
 
     vault = Hiccup()
-    async with wire_server(OAuthHost("first-refresh-token")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("first-refresh-token")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         assert await ZaloTokens(api, zalo_settings(host.url), vault).current() == "access-1"
     assert vault.tokens["zalo:app"].refresh_token == "refresh-1"
 
@@ -192,7 +211,7 @@ async def test_odd_expiry_means_the_documented_life(expires_in: object) -> None:
     vault = MemoryVault()
     async with (
         wire_server(lambda _: new_tokens(1, expires_in=expires_in)) as host,
-        HttpApi("zalo", Clock(), LIMITS) as api,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
     ):
         await ZaloTokens(api, zalo_settings(host.url), vault).current()
     assert vault.tokens["zalo:app"].expires_at == NOW + timedelta(hours=25)
@@ -223,7 +242,7 @@ def consenting(answer: Answer = None) -> OAuthHost:
 
 async def test_log_in_trades_the_code_and_stores_the_pair_before_use() -> None:
     vault = vault_with(left=timedelta(hours=-9))
-    async with wire_server(consenting()) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with wire_server(consenting()) as host, HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api:
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         pair = await tokens.log_in("the-code", "the-verifier")
         assert pair == Tokens("access-7", "refresh-7", NOW + timedelta(hours=25))
@@ -236,7 +255,10 @@ async def test_log_in_trades_the_code_and_stores_the_pair_before_use() -> None:
 async def test_log_in_waits_for_a_refresher_of_another_process() -> None:
     vault = vault_with()
     vault.leases["zalo:app"] = ("another", NOW + timedelta(seconds=60))
-    async with wire_server(consenting()) as host, HttpApi("zalo", Clock(), Limits(budget_s=0.2)) as api:
+    async with (
+        wire_server(consenting()) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), Limits(budget_s=0.2)) as api,
+    ):
         outcome = await ZaloTokens(api, zalo_settings(host.url), vault).log_in("the-code", "the-verifier")
     assert isinstance(outcome, Outcome)
     assert outcome.code == "token_lock"
@@ -256,7 +278,10 @@ async def test_log_in_waits_for_a_refresher_of_another_process() -> None:
 )
 async def test_failed_log_in_keeps_the_stored_pair(answer: Answer, cls: OutcomeClass) -> None:
     vault = vault_with()
-    async with wire_server(consenting(answer)) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(consenting(answer)) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         outcome = await tokens.log_in("the-code", "the-verifier")
         assert isinstance(outcome, Outcome)
@@ -297,7 +322,7 @@ async def test_keep_alive_refreshes_what_is_older_than_twenty_hours(
     age_hours: float, refreshed: bool
 ) -> None:
     vault = vault_with(left=timedelta(hours=25 - age_hours))
-    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api:
         outcome = await ZaloTokens(api, zalo_settings(host.url), vault).keep_alive()
     assert outcome.accepted
     assert len(host.requests) == int(refreshed)
@@ -305,7 +330,10 @@ async def test_keep_alive_refreshes_what_is_older_than_twenty_hours(
 
 async def test_keep_alive_tells_of_trouble_even_while_the_old_token_works() -> None:
     vault = vault_with(left=timedelta(hours=3))
-    async with wire_server(OAuthHost("another")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("another")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         tokens = ZaloTokens(api, zalo_settings(host.url), vault)
         assert await tokens.current() == "access-token-one"
         outcome = await tokens.keep_alive()
@@ -313,7 +341,7 @@ async def test_keep_alive_tells_of_trouble_even_while_the_old_token_works() -> N
 
 
 async def test_keep_alive_without_any_consent_needs_a_human() -> None:
-    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with wire_server(OAuthHost()) as host, HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api:
         settings = zalo_settings(host.url, refresh_token="")
         outcome = await ZaloTokens(api, settings, MemoryVault()).keep_alive()
     assert (outcome.cls, outcome.code) == (OutcomeClass.NEEDS_HUMAN, "no_token")
@@ -323,7 +351,10 @@ async def test_keep_alive_without_any_consent_needs_a_human() -> None:
 
 async def test_accounts_of_one_app_keep_their_tokens_apart() -> None:
     vault = MemoryVault()
-    async with wire_server(OAuthHost("first-refresh-token")) as host, HttpApi("zalo", Clock(), LIMITS) as api:
+    async with (
+        wire_server(OAuthHost("first-refresh-token")) as host,
+        HttpApi("zalo", Gate([host.url]), Clock(), LIMITS) as api,
+    ):
         tokens = ZaloTokens(api, zalo_settings(host.url), vault, "second")
         assert await tokens.current() == "access-1"
     assert set(vault.tokens) == {"zalo:app:second"}
@@ -331,6 +362,6 @@ async def test_accounts_of_one_app_keep_their_tokens_apart() -> None:
 
 def test_nothing_secret_in_a_repr() -> None:
     shown = repr(Tokens(SECRETS[2], SECRETS[1], NOW)) + repr(
-        ZaloTokens(HttpApi("zalo", Clock()), zalo_settings("http://x"), MemoryVault())
+        ZaloTokens(HttpApi("zalo", Gate([]), Clock()), zalo_settings("http://x"), MemoryVault())
     )
     assert not any(secret in shown for secret in SECRETS)

@@ -1,0 +1,75 @@
+"""The gate for Apprise: its plugins call `requests`, each on its own and to hosts that only they know.
+
+So the look at every request is taken where all of them pass, in the adapter of `requests`; it concerns the thread
+that is inside `only_to` and nobody else.
+"""
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from amends.hosts import AllowedHosts
+from connectors.egress import HostRefused
+
+_thread = threading.local()
+_installing = threading.Lock()
+
+
+@contextmanager
+def only_to(allowed: AllowedHosts) -> Iterator[None]:
+    """Requests of this thread go to allowed hosts, and follow no redirect. A refused one has not left.
+
+    Raises HostRefused, at the end of the block, as plugins swallow what is raised inside.
+    """
+    _install()
+    _thread.scope = scope = _Scope(allowed)
+    try:
+        yield
+    finally:
+        _thread.scope = None
+    if scope.problem:
+        raise HostRefused(scope.problem)
+
+
+class _Scope:
+    def __init__(self, allowed: AllowedHosts) -> None:
+        self.allowed = allowed
+        self.problem = ""
+
+
+def _install() -> None:
+    from requests.adapters import HTTPAdapter
+
+    with _installing:
+        original = HTTPAdapter.send
+        if getattr(original, "of_amends", False):
+            return
+
+        @functools.wraps(original)
+        def send(self: Any, request: Any, *args: Any, **more: Any) -> Any:
+            scope: _Scope | None = getattr(_thread, "scope", None)
+            if scope is None:
+                return original(self, request, *args, **more)
+            return _send(scope, functools.partial(original, self, request, *args, **more), request.url)
+
+        send.of_amends = True  # type: ignore[attr-defined]
+        HTTPAdapter.send = send  # type: ignore[method-assign]
+
+
+def _send(scope: _Scope, send: Any, url: str) -> Any:
+    from requests.exceptions import ConnectionError as NotMade
+
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    if not scope.allowed.has(host, port):
+        scope.problem = f"{host} is not in AMENDS_ALLOWED_HOSTS"
+        raise NotMade(scope.problem)
+    answer = send()
+    if answer.is_redirect:
+        # Followed, it would carry the notification, and the secrets in its headers, to a host of its choice.
+        del answer.headers["location"]
+        scope.problem = f"{host} redirects elsewhere, and a notification is never carried along"
+    return answer
