@@ -17,8 +17,10 @@ from pydantic import SecretStr
 
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
+from amends.encryption import Cipher, new_key
 from amends.settings import Settings
 from amends.store import webhook_events
+from amends.store.engine import Store
 from amends.store.opening import open_spool, open_store
 from amends.store.schema import feedbacks
 from amends.store.spool import Arrived, Spool
@@ -292,6 +294,22 @@ async def test_a_database_that_goes_away_loses_nothing(running: Run) -> None:
         back()
         await bench.responses.get()
         assert bench.taken_in() == 3
+
+
+async def test_a_database_that_our_keys_do_not_open_loses_nothing(running: Run, tmp_path: Path) -> None:
+    stranger = Store(f"sqlite:///{tmp_path / 'amends.db'}", Cipher([new_key()]))
+    stranger.migrate()
+    with structlog.testing.capture_logs() as logs:
+        async with running(look_again_s=0.01) as bench:
+            bench.arrive(3)
+            await bench.until(lambda: bench.reaction.health() == {"keys": "KeyProblem"})
+            bench.counts.add(DOOR, "accepted")
+            await bench.reaction.flush()
+            assert bench.spool.waiting() == 3
+    with stranger.read() as tx:
+        assert tx.execute(sa.select(feedbacks)).all() == []
+    stranger.close()
+    assert [line["what"] for line in logs if line["event"] == "desk.trouble"] == ["keys"]
 
 
 async def test_a_spool_that_fails_for_a_while_does_not_end_the_desk(
