@@ -1,4 +1,4 @@
-"""Encryption at rest for the secrets that the database must keep: vendor tokens.
+"""The installation's own keys. They seal vendor tokens, waiting webhooks, and the keyring (see `sealing`).
 
 Fernet (AES-128-CBC with HMAC-SHA256, cryptography.io) under the newest of the installation's keys; older keys still
 open what they closed, so that a key is changed by putting a new one in front. A stolen database or backup is then
@@ -29,7 +29,8 @@ class Cipher:
     def __init__(self, keys: Sequence[str]) -> None:
         """`keys` newest first, each 32 bytes in URL-safe base64. Raises KeyProblem when one is not."""
         try:
-            self._fernet = MultiFernet([Fernet(key) for key in keys])
+            self._each = [Fernet(key) for key in keys]
+            self._fernet = MultiFernet(self._each)
         except ValueError:
             raise KeyProblem(
                 "AMENDS_ENCRYPTION_KEYS: each key must be 32 bytes in URL-safe base64; `amends key` makes one"
@@ -52,6 +53,37 @@ class Cipher:
                 "no key of AMENDS_ENCRYPTION_KEYS opens what the database holds: put the key it was stored under "
                 "back into the list, or log in again (amends zalo login)"
             ) from None
+
+    def seal_bytes(self, content: bytes) -> bytes:
+        return _MARK.encode() + self._fernet.encrypt(content)
+
+    def open_bytes(self, sealed: bytes) -> bytes:
+        """As `open`, for bytes of any kind."""
+        mark = _MARK.encode()
+        if not sealed.startswith(mark):
+            return sealed
+        try:
+            return self._fernet.decrypt(sealed.removeprefix(mark))
+        except InvalidToken:
+            raise KeyProblem(
+                "no key of AMENDS_ENCRYPTION_KEYS opens the webhooks that wait on disk: put the key they were "
+                "stored under back into the list"
+            ) from None
+
+    @property
+    def keys(self) -> int:
+        """How many keys there are."""
+        return len(self._each)
+
+    def key_of(self, sealed: str) -> int | None:
+        """Which key opens it, counted from 0, the newest; None when no key does, or nothing is to open."""
+        for number, fernet in enumerate(self._each):
+            try:
+                fernet.decrypt(sealed.removeprefix(_MARK))
+            except InvalidToken:
+                continue
+            return number
+        return None
 
 
 def is_sealed(text: str) -> bool:

@@ -5,9 +5,9 @@ Every field is an environment variable with the prefix `AMENDS_` (nested ones wi
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from amends.domain.journey.base import DEFAULT_ACCOUNT
@@ -46,6 +46,36 @@ class ZaloSettings(BaseModel):
     requests_per_second: float = Field(50, gt=0, description="Client-side ceiling for sends, per process.")
 
 
+def _days(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "keep" else value
+
+
+Days = Annotated[Annotated[int, Field(ge=1, le=36_500)] | None, BeforeValidator(_days)]
+"""A number of days, or `keep` for ever."""
+
+
+class RetentionSettings(BaseModel):
+    """How many days things are kept; None: for ever. The daily sweep removes what is older (docs/privacy.md)."""
+
+    webhook_events_days: Days = Field(30, description="Webhooks, since they came.")
+    quarantine_settled_days: Days = Field(
+        180, description="Content of quarantined rows that were settled, since then."
+    )
+    quarantine_open_days: Days = Field(
+        None, description="Content of quarantined rows nobody settled, since they came."
+    )
+    intake_counts_days: Days = Field(400, description="Counts of webhook requests per day.")
+    incidents_days: Days = Field(400, description="Incidents, since they were resolved.")
+    operator_log_days: Days = Field(None, description="What operators did by hand.")
+    customers_days: Days = Field(
+        None,
+        description="Personal data of customers without an open case, since they were last heard of.",
+    )
+    feedback_texts_days: Days = Field(
+        None, description="Words and original rows of feedback that became no case, since it came."
+    )
+
+
 class Settings(BaseSettings):
     """Everything an operator sets; see `docs/operations.md`."""
 
@@ -71,7 +101,7 @@ class Settings(BaseSettings):
     )
     encryption_keys: list[SecretStr] = Field(
         default_factory=list,
-        description="Keys for secrets at rest, newest first (amends key). Unset: a key file in `home`.",
+        description="Keys of personal data and tokens at rest, newest first (amends key). Unset: a key file in `home`.",
     )
     contacts: dict[str, SecretStr] = Field(
         default_factory=dict,
@@ -79,6 +109,9 @@ class Settings(BaseSettings):
     )
     customer_mail_url: SecretStr | None = Field(
         None, description="Apprise mail URL (mailtos://user:password@host?from=...) for mails to customers."
+    )
+    retention: RetentionSettings = Field(
+        default_factory=RetentionSettings, description="How long what is kept; see docs/privacy.md."
     )
     log: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="What is logged, on stderr."

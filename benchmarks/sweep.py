@@ -37,6 +37,7 @@ async def _floor(
     url: str, requests: Sequence[dict[str, Any]], tables: dict[str, list[dict[str, Any]]]
 ) -> None:
     """Every call the sweep made, with bare httpx, and every row it wrote, with bare SQL in one transaction."""
+    from amends.encryption import Cipher, new_key
     from amends.store.engine import Store
     from amends.store.schema import metadata
 
@@ -59,11 +60,11 @@ async def _floor(
                 await client.post(f"{url}/message/template", json=body, headers=headers)
 
         await asyncio.gather(*(call(entry) for entry in requests))
-    store = Store(f"sqlite:///{tempfile.mkdtemp()}/floor.db")
+    store = Store(f"sqlite:///{tempfile.mkdtemp()}/floor.db", Cipher([new_key()]))
     store.migrate()
     with store.begin() as tx:
         for table in metadata.sorted_tables:
-            if rows := tables.get(table.name):
+            if (rows := tables.get(table.name)) and table.name != "keyring":
                 tx.execute(table.insert(), rows)
     store.close()
 
@@ -78,7 +79,7 @@ def main() -> None:
     from amends.domain.journey import ComplaintJourney, load_journey
     from amends.logs import set_up_logs
     from amends.settings import Settings, ZaloSettings
-    from amends.store.engine import Store
+    from amends.store.opening import open_store
     from amends.store.schema import metadata
     from deployments.server import prefect_server
     from flows.complaint import complaint
@@ -107,9 +108,9 @@ def main() -> None:
             lines = (json.dumps(row, ensure_ascii=False) for row in _reviews(round_))
             (folder / "reviews.jsonl").write_text("\n".join(lines), encoding="utf-8")
             data["sources"] = [{"kind": "file", "name": "bench", "path": str(folder / "*.jsonl")}]
-            store = Store(f"sqlite:///{folder / 'amends.db'}")
-            store.migrate()
             settings = Settings(home=folder, zalo=zalo, contacts=contacts, open_calls=OPEN_CALLS)
+            store = open_store(settings)
+            store.migrate()
             use_runtime(Runtime(settings, store, VirtualClock(NOW)))
             with temporary_settings({PREFECT_API_URL: api}):
                 started = time.perf_counter()

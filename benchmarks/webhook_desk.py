@@ -13,7 +13,7 @@ from amends.clock import SystemClock
 from amends.domain.journey import ComplaintJourney, load_journey
 from amends.logs import set_up_logs
 from amends.settings import Settings
-from amends.store.engine import Store
+from amends.store.opening import open_store
 from cli.keeping_desk import LINGER_SECONDS, respond_apart, run_desk
 from deployments.parent import end_with_parent
 from desk.serving import listen
@@ -36,7 +36,7 @@ def main(path: str, port: str, mode: str) -> None:
         return
     settings, journey = Settings(), load_journey(Path(path))
     set_up_logs(settings.log)
-    store = Store(settings.database())
+    store = open_store(settings)
     store.migrate()
     runtime = Runtime(settings, store, SystemClock())
     use_runtime(runtime)

@@ -90,6 +90,7 @@ def _customer(customer: Customer, zone: ZoneInfo) -> dict[str, Any]:
         "email": mask_email(customer.email) if customer.email else None,
         "language": customer.language,
         "opted_out_at": customer.opted_out_at and customer.opted_out_at.astimezone(zone),
+        "forgotten_at": customer.forgotten_at and customer.forgotten_at.astimezone(zone),
     }
 
 
@@ -141,7 +142,9 @@ def show_case(found: dict[str, Any], *, as_json: bool) -> None:
     customer = found["customer"]
     told = [customer["name"], customer["phone"], customer["email"], customer["language"]]
     typer.echo(f"Customer {customer['id']}: {', '.join(t for t in told if t) or 'no contact known'}")
-    if customer["opted_out_at"]:
+    if customer["forgotten_at"]:
+        typer.echo(f"Personal data removed {moment(customer['forgotten_at'], zone)}")
+    elif customer["opted_out_at"]:
         typer.echo(f"Opted out {moment(customer['opted_out_at'], zone)}")
     for rating in found["ratings"]:
         mark = f"{rating['rating']:g}" if rating["rating"] is not None else "-"

@@ -1,6 +1,5 @@
 """`amends case` and `amends status`: one case in full, and all journeys at a glance."""
 
-import re
 from typing import Annotated
 
 import typer
@@ -18,15 +17,13 @@ def case(
     from cli.case_view import read_case, show_case
     from cli.guard import Trouble
     from cli.installation import opened_store, read_settings
+    from cli.words import case_number
 
-    # Ids fit 18 digits; a longer one is refused here and not by the database.
-    number = re.fullmatch(r"(?:AM)?0*(\d{1,18})", case_id.strip(), re.IGNORECASE)
-    if number is None:
-        raise Trouble("this is no case number; write it as 42 or AM000042", 2)
+    number = case_number(case_id)
     with opened_store(read_settings()) as store:
-        found = read_case(store, int(number[1]))
+        found = read_case(store, number)
     if found is None:
-        raise Trouble(f"there is no case AM{int(number[1]):06d}; `amends ticket list` shows the open ones")
+        raise Trouble(f"there is no case AM{number:06d}; `amends ticket list` shows the open ones")
     show_case(found, as_json=as_json)
 
 

@@ -13,11 +13,11 @@ from amends.clock import SystemClock
 from amends.domain.contacts import mask
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.base import DEFAULT_ACCOUNT
-from amends.encryption import KeyProblem, cipher_of
+from amends.encryption import cipher_of
 from amends.settings import Settings
 from amends.store import incidents
 from amends.store.engine import Store
-from amends.store.spool import Spool
+from amends.store.opening import open_spool
 from cli.show import moment, print_json
 from cli.template_uses import messages_of, template_uses
 from connectors.examination import Finding, TemplateUse
@@ -53,22 +53,15 @@ def examine_templates(journey: ComplaintJourney, settings: Settings, store: Stor
 
 def _own(settings: Settings, store: Store) -> Iterator[Finding]:
     yield Finding("database", "ok", f"{store.engine.dialect.name} answers, schema up to date")
-    try:
-        cipher_of(settings)
-    except (KeyProblem, OSError) as error:
-        yield Finding(
-            "encryption keys", "problem", str(error), "correct AMENDS_ENCRYPTION_KEYS (amends key makes one)"
-        )
-        return
     if settings.encryption_keys:
         yield Finding("encryption keys", "ok", f"{len(settings.encryption_keys)} in AMENDS_ENCRYPTION_KEYS")
     elif store.is_postgres:
-        told = "a key file in AMENDS_HOME; other hosts on this database cannot open what it seals"
+        told = "a key file in AMENDS_HOME; other hosts cannot open this database without it"
         yield Finding(
             "encryption keys",
             "warning",
             told,
-            "set the same AMENDS_ENCRYPTION_KEYS on all hosts (amends key)",
+            "set the same AMENDS_ENCRYPTION_KEYS on all hosts, that of the file",
         )
     else:
         yield Finding(
@@ -109,8 +102,6 @@ async def _zalo(name: str, uses: Sequence[TemplateUse], settings: Settings, stor
     except VaultProblem as error:
         fix = "put that key back into AMENDS_ENCRYPTION_KEYS, or amends zalo login"
         return [Finding(f"Zalo {name}", "problem", str(error), fix)]
-    except (KeyProblem, OSError) as error:
-        return [Finding(f"Zalo {name}", "problem", str(error), "see the encryption keys above")]
 
 
 async def _mail(journeys: Sequence[ComplaintJourney], settings: Settings) -> list[Finding]:
@@ -157,9 +148,8 @@ def _webhooks(journeys: Sequence[ComplaintJourney], settings: Settings) -> Itera
         except ValueError as error:
             fix = f'correct "{name}" in AMENDS_WEBHOOK_SECRETS, e.g. {new_secret()}; no desk starts before'
             yield Finding(f"webhook source {name}", "problem", str(error), fix)
-    path = settings.spool_file()
-    if path.exists():
-        spool = Spool(path)
+    if settings.spool_file().exists():
+        spool = open_spool(settings)
         waiting = spool.waiting()
         spool.close()
         if waiting:

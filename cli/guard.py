@@ -39,7 +39,7 @@ def explain(error: Exception) -> str | None:
     match _name(error):
         case "JourneyProblem":
             return scrub(str(error))  # it quotes what was written, perhaps an address in the wrong place
-        case "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem":
+        case "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem" | "KeyProblem" | "SealBroken":
             return str(error)
         case "sqlalchemy.OperationalError" | "sqlalchemy.InterfaceError":
             return _database_away(error)
@@ -62,7 +62,7 @@ def _name(error: Exception) -> str:
 
 
 def _exit_code(error: Exception) -> int:
-    return 2 if _name(error) in ("JourneyProblem", "FileProblem") else 1
+    return 2 if _name(error) in ("JourneyProblem", "FileProblem", "KeyProblem") else 1
 
 
 def _database_away(error: Exception) -> str:

@@ -115,4 +115,4 @@ def show(imported: Sequence[Imported], journey: ComplaintJourney, *, as_json: bo
         for reason in one.reasons:
             typer.echo(f"  {reason}")
         if one.quarantined > len(one.reasons):
-            typer.echo(f"  ... and {one.quarantined - len(one.reasons):,} more (amends status)")
+            typer.echo(f"  ... and {one.quarantined - len(one.reasons):,} more (amends quarantine list)")

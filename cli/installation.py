@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
+from amends.encryption import KeyProblem
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.engine import Store
+from amends.store.opening import open_store
 from cli.guard import Trouble, explain, warn
 
 
@@ -40,7 +42,7 @@ def _variable(problem: Any) -> str:
 
 @contextmanager
 def opened_store(settings: Settings, *, may_be_away: bool = False) -> Iterator[Store]:
-    """The database, at the newest schema. Raises Trouble for a wrong URL, which it never quotes.
+    """The database, at the newest schema. Raises Trouble for a wrong URL, which it never quotes, and KeyProblem.
 
     `may_be_away`: for who can begin without it; the schema is then whoever's who finds it answering.
     """
@@ -60,14 +62,17 @@ def opened_store(settings: Settings, *, may_be_away: bool = False) -> Iterator[S
 def _open(settings: Settings) -> Store:
     advice = "write sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
     try:
-        return Store(settings.database())
+        return open_store(settings)
     except ArgumentError:
         raise Trouble(f"AMENDS_DATABASE_URL is no database URL; {advice}", 2) from None
+    except KeyProblem:
+        raise
     except ValueError as error:
         raise Trouble(f"AMENDS_DATABASE_URL: {str(error).partition(';')[0]}; {advice}", 2) from None
     except OSError as error:
         raise Trouble(
-            f"the database's folder cannot be made: {error.strerror}; set AMENDS_HOME or AMENDS_DATABASE_URL"
+            f"the folder of the database or of the key file cannot be used: {error.strerror}; "
+            "set AMENDS_HOME, or AMENDS_DATABASE_URL and AMENDS_ENCRYPTION_KEYS"
         ) from None
 
 

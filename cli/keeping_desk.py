@@ -14,7 +14,7 @@ from amends.clock import SystemClock
 from amends.domain.journey import ComplaintJourney
 from amends.settings import Settings
 from amends.store.engine import Store
-from amends.store.spool import Spool
+from amends.store.opening import open_spool
 from cli.guard import Trouble, warn
 from deployments.parent import end_with_parent
 from deployments.serving import answers, running_server
@@ -119,7 +119,7 @@ async def run_desk(
     # A run keeps its thread for as long as a burst lasts; the spool and the counts need threads beside them.
     threads = ThreadPoolExecutor(len(journeys) + _OTHER_THREADS, thread_name_prefix="desk")
     asyncio.get_running_loop().set_default_executor(threads)
-    spool, counts = Spool(runtime.settings.spool_file()), Counts()
+    spool, counts = open_spool(runtime.settings), Counts()
     reaction = Reaction(runtime, spool, doors, journeys, respond, counts)
     writer = SpoolWriter(spool)
     # A secret whose source no journey here has would open a door that leads nowhere.

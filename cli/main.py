@@ -10,11 +10,15 @@ from cli.doctor import doctor
 from cli.guard import GuardedGroup
 from cli.intake import import_
 from cli.journeys import check, run
+from cli.keys import key
+from cli.ledger import ledger
 from cli.play import demo
+from cli.privacy import export, forget, optout
+from cli.quarantine import quarantine
 from cli.servers import sandbox, serve
 from cli.verify import verify
 from cli.webhooks import desk
-from cli.zalo import key, zalo
+from cli.zalo import zalo
 
 ABOUT = """Amends turns bad ratings into kept customers: a low rating becomes a case, the case an apology and a
 ticket with a deadline, the solved ticket a survey, and the survey a voucher. Prefect runs it.
@@ -31,6 +35,8 @@ Then, day by day:
   amends case AM000042      all that happened to one customer's case
   amends verify             do our own books agree with each other?
   amends ticket list        the agents' desk
+  amends ledger list        what was sent, and settling what nobody knows the fate of
+  amends quarantine list    rows that could not be used, to be corrected or dropped
 
 Settings are environment variables AMENDS_... or lines of a .env file in the working directory.
 The documentation is in docs/, an annotated journey is deployments/journeys/complaint.yaml.
@@ -55,10 +61,15 @@ app.command()(desk)
 app.command()(sandbox)
 app.command()(status)
 app.command()(case)
+app.command()(optout)
+app.command()(forget)
+app.command()(export)
 app.command()(verify)
-app.command()(key)
 app.add_typer(zalo, name="zalo")
 app.add_typer(ticket, name="ticket")
+app.add_typer(key, name="key")
+app.add_typer(ledger, name="ledger")
+app.add_typer(quarantine, name="quarantine")
 
 
 def _print_version(wanted: bool) -> None:

@@ -7,20 +7,21 @@ from zoneinfo import ZoneInfo
 import typer
 
 from amends.domain.contacts import mask
-from amends.domain.journey import ComplaintJourney
-from amends.store import incidents, journeys, lookups, reports, webhook_events
+from amends.store import incidents, lookups, reports, webhook_events
 from amends.store.engine import Store, Tx
 from cli.show import heading, moment, print_json, print_table
+from cli.words import zone_of
 
 NEWEST = 5
-"""Quarantined rows shown."""
+"""Rows in quarantine shown."""
 WEBHOOK_DAYS = 7
 LEFT = ("waiting", "ignored", "unreadable")
 """What can become of a webhook event beside being done."""
 
 WHAT_TO_DO = (
     "The call may have left, so it is not repeated: a second apology or voucher would be worse than none. Look the "
-    "tracking id (amends case ID --json) up at the vendor. A customer's answer settles it by itself."
+    "tracking id (amends ledger show ID) up at the vendor, and settle it: amends ledger settle ID --sent or "
+    "--not-sent. A customer's answer or the vendor's delivery webhook settles it by itself."
 )
 IN_FLIGHT = "A sweep is in this call now, or died in it; the next sweep tells which."
 
@@ -66,16 +67,8 @@ def _webhooks(tx: Tx, now: datetime) -> list[dict[str, Any]]:
     ]
 
 
-def _zone(tx: Tx, name: str, now: datetime) -> ZoneInfo:
-    """The zone of the journey's newest version; that of a new journey when it has never been swept."""
-    versions = journeys.recent(tx, name, now, limit=1)
-    if versions:
-        return journeys.load(tx, versions[0]).zone
-    return ZoneInfo(str(ComplaintJourney.model_fields["timezone"].default))
-
-
 def _journey(tx: Tx, name: str, now: datetime) -> dict[str, Any]:
-    zone = _zone(tx, name, now)
+    zone = zone_of(tx, name, now)
     return {
         "journey": name,
         "timezone": zone.key,
@@ -92,8 +85,10 @@ def _journey(tx: Tx, name: str, now: datetime) -> dict[str, Any]:
             for line in reports.service_levels(tx, name, now)
         ],
         "due_now": reports.backlog(tx, name, now),
+        "quarantine_open": lookups.count_quarantined(tx, name),
         "quarantine": [
             {
+                "entry": row.id,
                 "at": row.received_at.astimezone(zone),
                 "location": mask(row.location),
                 "problems": [mask(f"{p['field']}: {p['problem']} ({p['fix']})") for p in row.problems],
@@ -102,6 +97,7 @@ def _journey(tx: Tx, name: str, now: datetime) -> dict[str, Any]:
         ],
         "uncertain": [
             {
+                "effect": effect.id,
                 "case": f"AM{effect.case_id:06d}",
                 "step": effect.step,
                 "channel": effect.channel,
@@ -175,15 +171,16 @@ def _show_journey(journey: dict[str, Any]) -> None:
     )
     typer.echo(f"Due now: {due or 'nothing'}")
     if journey["quarantine"]:
-        typer.echo(f"Quarantine: {journey['funnel']['quarantined']:,} rows; the newest:")
+        waiting = journey["quarantine_open"]
+        typer.echo(f"Quarantine: {waiting:,} rows wait (amends quarantine list); the newest:")
         for row in journey["quarantine"]:
-            typer.echo(f"  {moment(row['at'], zone)}  {row['location']}: {'; '.join(row['problems'])}")
+            told = f"{row['location']}: {'; '.join(row['problems'])}"
+            typer.echo(f"  {row['entry']}  {moment(row['at'], zone)}  {told}")
     if journey["uncertain"]:
         typer.echo(f"Uncertain: {len(journey['uncertain']):,} messages whose fate is not known.")
         for effect in journey["uncertain"]:
-            typer.echo(
-                f"  {effect['case']}  {effect['step']} by {effect['channel']}, {moment(effect['sent_at'], zone)}: "
-                f"{effect['detail'] or effect['state']}"
-            )
+            sent = f"{effect['step']} by {effect['channel']}, {moment(effect['sent_at'], zone)}"
+            told = effect["detail"] or effect["state"]
+            typer.echo(f"  effect {effect['effect']}  {effect['case']}  {sent}: {told}")
         for advice in sorted({effect["what_to_do"] for effect in journey["uncertain"]}):
             typer.echo(f"  {advice}")

@@ -1,4 +1,4 @@
-"""`amends zalo` and `amends key`: the consent of an Official Account, and the keys its tokens are sealed with."""
+"""`amends zalo`: the consent of an Official Account."""
 
 from typing import Annotated
 
@@ -40,14 +40,3 @@ def login(
         from cli.consent import log_in
 
         log_in(settings, store, account, paste=paste, browser=browser, minutes=wait)
-
-
-def key() -> None:
-    """Print a new encryption key.
-
-    Put it in front of the list AMENDS_ENCRYPTION_KEYS (JSON); older keys stay behind it for what they have sealed.
-    All hosts that share a database need the same list. Without it a key file in AMENDS_HOME is used.
-    """
-    from amends.encryption import new_key
-
-    typer.echo(new_key())

@@ -22,6 +22,7 @@ from tenacity.wait import wait_exponential_jitter
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.errors import NeedsHuman, VendorUnavailable
+from connectors.fence import TOO_LATE, fence
 from connectors.http_answers import refused, retry_after_s
 
 Clock = Callable[[], datetime]
@@ -78,8 +79,8 @@ class _UnknownFateError(Exception):
         self.code, self.detail = code, detail
 
 
-class _UnusableError(Exception):
-    """No request could be made of the settings (no URL, a token no header can carry) or of the text."""
+class _NeverMadeError(Exception):
+    """No request was made: none can be of these settings or this text, or it is too late for one."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.code)
@@ -175,8 +176,8 @@ class HttpApi:
             return self._later(trouble)
         except _UnknownFateError as doubt:
             return Outcome(OutcomeClass.UNCERTAIN, code=doubt.code, detail=doubt.detail)
-        except _UnusableError as mistake:
-            return mistake.outcome
+        except _NeverMadeError as reason:
+            return reason.outcome
         if response.is_success or response.status_code == 401:
             return response
         return refused(response.status_code)
@@ -201,8 +202,8 @@ class HttpApi:
             raise VendorUnavailable(
                 self.vendor, operation, trouble.code, trouble.detail, retry_after_s=trouble.retry_after_s
             ) from None
-        except _UnusableError as mistake:
-            wrong = mistake.outcome
+        except _NeverMadeError as reason:
+            wrong = reason.outcome
             raise NeedsHuman(self.vendor, operation, wrong.code or "", wrong.detail) from None
         if response.is_success or response.status_code == 401:
             return response
@@ -223,6 +224,9 @@ class HttpApi:
         if self._client is None or self._limiter is None:
             raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
         await self._limiter.acquire()
+        if not repeatable and fence().leave_before is not None:
+            # Waiting for a connection takes time too, so the look is taken when the first byte is about to go.
+            parts["extensions"] = {"trace": self._stop_at_the_fence}
         try:
             # httpx times each read; a server that drips one byte a second needs a deadline of its own.
             async with asyncio.timeout(2 * self.limits.timeout_s):
@@ -230,9 +234,9 @@ class HttpApi:
         # `from None` throughout: an httpx exception holds the request and with it the token.
         except UnicodeEncodeError as error:
             # Bodies are UTF-8, headers and host names are not.
-            raise _UnusableError(_BAD_TEXT if error.encoding == "utf-8" else _BAD_SETTINGS) from None
+            raise _NeverMadeError(_BAD_TEXT if error.encoding == "utf-8" else _BAD_SETTINGS) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError):
-            raise _UnusableError(_BAD_SETTINGS) from None
+            raise _NeverMadeError(_BAD_SETTINGS) from None
         except _NEVER_LEFT as error:
             raise _NotTakenError(type(error).__name__, "no connection") from None
         # UnicodeError: httpx reads a redirect's address although it does not follow it.
@@ -246,6 +250,10 @@ class HttpApi:
                 f"http_{response.status_code}", "busy", retry_after_s(response.headers, self.clock())
             )
         return response
+
+    async def _stop_at_the_fence(self, event: str, _info: Any) -> None:
+        if event.endswith("send_request_headers.started") and fence().closed(self.clock()):
+            raise _NeverMadeError(TOO_LATE)
 
     def _later(self, trouble: _NotTakenError) -> Outcome:
         wait = trouble.retry_after_s

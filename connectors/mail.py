@@ -18,6 +18,7 @@ from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
 from connectors.examination import Finding
+from connectors.fence import fence
 from connectors.mail_server import TIMEOUT_S, MailServer, deliver, examine, mail_server
 from connectors.ports import Message, Recipient
 
@@ -100,8 +101,9 @@ class CustomerMail:
         except UnicodeError:
             detail = "the text holds characters that UTF-8 cannot carry"
             return Outcome(OutcomeClass.PAYLOAD_REFUSED, code="text", detail=detail)
+        barrier = fence()
         return await asyncio.get_running_loop().run_in_executor(
-            self._threads, deliver, self._server, mail, address
+            self._threads, deliver, self._server, mail, address, lambda: barrier.closed(self._clock())
         )
 
     async def examine(self) -> Finding:

@@ -7,6 +7,7 @@ delivery is the standard library's `smtplib`, step by step.
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.header import decode_header, make_header
 from email.message import EmailMessage
@@ -15,6 +16,7 @@ from typing import Any
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.examination import Finding
+from connectors.fence import TOO_LATE
 
 TIMEOUT_S = 15.0
 """For each reply of the server; a mail may be checked by filters before it is taken."""
@@ -70,8 +72,12 @@ def mail_server(url: str, timeout_s: float = TIMEOUT_S) -> MailServer | None:
     )
 
 
-def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
+def deliver(
+    server: MailServer, mail: EmailMessage, address: str, too_late: Callable[[], bool] = lambda: False
+) -> Outcome:
     """Hand one mail in; blocking. Before DATA nothing was taken, after it only the server's word counts.
+
+    `too_late` is asked at the last moment before that.
 
     A 4xx reply is `RETRY_LATER`. A 5xx reply is about us (`NEEDS_HUMAN`) while we log in and name the
     sender, about the customer (`UNREACHABLE`) at RCPT, about the mail (`PAYLOAD_REFUSED`) at DATA. A
@@ -87,6 +93,8 @@ def deliver(server: MailServer, mail: EmailMessage, address: str) -> Outcome:
         _expect(smtp.mail(server.sender))
         stage = "rcpt"
         _expect(smtp.rcpt(address))
+        if too_late():
+            return TOO_LATE
         stage = "data"
         _expect(smtp.data(mail.as_bytes()))
     except _Reply as reply:

@@ -19,6 +19,7 @@ from connectors.apprise_contact import LONGEST_QUEUE_S, AppriseContact
 from connectors.apprise_logs import keep_secrets_out_of_logs
 from connectors.base import Clock, log_outcome
 from connectors.examination import Finding
+from connectors.fence import TOO_LATE, fence
 from connectors.inbox_file import InboxFile
 from connectors.ports import Message, Recipient
 
@@ -90,9 +91,7 @@ class AppriseNotifier:
                 name, "bad_url", "has an URL that Apprise does not understand: correct AMENDS_CONTACTS"
             )
         if isinstance(contact, InboxFile):
-            return await self._in_thread().run_in_executor(
-                self._threads, contact.append, message, self._clock()
-            )
+            return await self._in_file(contact, message)
         return await self._through_apprise(contact, message)
 
     async def examine(self, names: Iterable[str]) -> list[Finding]:
@@ -137,6 +136,15 @@ class AppriseNotifier:
             f"is understood ({contact.service}); whether it takes our messages only one would tell",
         )
 
+    async def _in_file(self, file: InboxFile, message: Message) -> Outcome:
+        barrier = fence()
+
+        def append() -> Outcome:
+            now = self._clock()
+            return TOO_LATE if barrier.closed(now) else file.append(message, now)
+
+        return await self._in_thread().run_in_executor(self._threads, append)
+
     async def _through_apprise(self, contact: AppriseContact, message: Message) -> Outcome:
         loop = self._in_thread()
         wait = contact.turn(loop.time())
@@ -148,8 +156,17 @@ class AppriseNotifier:
                 retry_at=self._clock() + timedelta(seconds=wait),
             )
         await asyncio.sleep(wait)
+        barrier = fence()
+
+        def notify() -> bool | None:
+            if barrier.closed(self._clock()):
+                return None
+            return contact.notify(message.subject, message.body)
+
         async with contact.slots:
-            sent = await loop.run_in_executor(self._threads, contact.notify, message.subject, message.body)
+            sent = await loop.run_in_executor(self._threads, notify)
+        if sent is None:
+            return TOO_LATE
         if sent:
             return Outcome(OutcomeClass.ACCEPTED)
         return Outcome(

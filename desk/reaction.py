@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from amends.domain.journey import ComplaintJourney
+from amends.encryption import KeyProblem
 from amends.store import webhook_events
 from amends.store.spool import Spool
 from desk.counts import Counts
@@ -83,10 +84,10 @@ class Reaction:
                 await self._migrate()
                 while await self._move_once():
                     pass
-                self._trouble.pop("database", None)
-                self._trouble.pop("spool", None)
-            except (SQLAlchemyError, sqlite3.Error) as error:
-                self._tell("spool" if isinstance(error, sqlite3.Error) else "database", error)
+                for part in ("database", "spool", "keys"):
+                    self._trouble.pop(part, None)
+            except (SQLAlchemyError, sqlite3.Error, KeyProblem) as error:
+                self._tell(_failing(error), error)
                 await asyncio.sleep(self._look_again_s)
                 continue
             await self._rung(self._look_again_s)
@@ -172,7 +173,7 @@ class Reaction:
 
         try:
             await asyncio.to_thread(write)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, KeyProblem):
             self._counts.put_back(deltas)
 
     def _tell(self, what: str, error: Exception) -> None:
@@ -181,3 +182,10 @@ class Reaction:
         if self._trouble.get(what) != told:
             log.error("desk.trouble", what=what, error=told)
         self._trouble[what] = told
+
+
+def _failing(error: Exception) -> str:
+    """The part of the installation that has trouble."""
+    if isinstance(error, KeyProblem):
+        return "keys"
+    return "spool" if isinstance(error, sqlite3.Error) else "database"

@@ -7,7 +7,8 @@ after the answer, and by then knows whether the step is over, must wait, or goes
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -24,15 +25,14 @@ from amends.domain.effects import (
 )
 from amends.domain.journey import ComplaintJourney
 from amends.domain.outcome import Outcome, OutcomeClass
-from amends.store import agenda, cases, incidents, ledger, timeline
+from amends.store import agenda, cases, ledger, timeline
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.ledger import Intent
+from connectors.fence import leaving_before
 from connectors.ports import Message, Recipient
-from tasks.sweep import Sweep, Tally, at_account
-
-PAUSE = timedelta(minutes=15)
-"""How long a paused journey, or a channel that needs a person, waits before it is looked at again."""
+from tasks.channels import PAUSE, Admission, Channels
+from tasks.sweep import Sweep, Tally
 
 
 @dataclass(slots=True)
@@ -53,6 +53,8 @@ class Call:
     job: Job
     send: Send
     intent: Intent
+    leave_before: datetime | None = None
+    """When it is too late for it to leave: the lease of its case is about to end."""
 
     @property
     def tries(self) -> int:
@@ -76,13 +78,15 @@ async def deliver(
 ) -> None:
     """Work through `claims`: `decide` says what to do with each, `on_finish` plans what follows a finished step."""
     wave = Wave(sweep, step, decide, on_finish)
-    size = sweep.settings.open_calls
+    queue = deque(claims)
     answered: list[tuple[Call, Outcome]] = []
-    for start in range(0, len(claims), size):
+    while queue:
         with sweep.store.begin() as tx:
             wave.settle(tx, answered)
-            wave.keep_lease(tx, claims[start:])
-            calls = wave.prepare(tx, claims[start : start + size])
+            wave.keep_lease(tx, queue)
+            batch = [queue.popleft() for _ in range(min(sweep.settings.open_calls, len(queue)))]
+            calls, later = wave.prepare(tx, batch)
+        queue.extend(later)
         outcomes = await asyncio.gather(*(_make(sweep, call) for call in calls))
         answered = list(zip(calls, outcomes, strict=True))
     with sweep.store.begin() as tx:
@@ -100,7 +104,8 @@ async def _make(sweep: Sweep, call: Call) -> Outcome:
         key, tracking_id(key), recipient, send.template_id, send.params, send.subject, send.body
     )
     try:
-        return await sweep.connectors.channels[send.channel].send(message)
+        with leaving_before(call.leave_before):
+            return await sweep.connectors.channels[send.channel].send(message)
     except Exception as error:  # a bug in a connector must not hide whether the call has left
         return Outcome(
             OutcomeClass.UNCERTAIN, code=type(error).__name__, detail="the connector failed in the call"
@@ -114,20 +119,24 @@ class Wave:
         self.sweep, self.step, self.decide, self.on_finish = sweep, step, decide, on_finish
         self.tally: Tally = sweep.tally(step)
         self.renew_at = sweep.now() + sweep.lease / 3
+        self.channels = Channels(sweep)
 
-    def keep_lease(self, tx: Tx, rest: Sequence[Claim]) -> None:
+    def keep_lease(self, tx: Tx, rest: Collection[Claim]) -> None:
         """Renew the lease of what is still to be done once a third of it has passed: a slow vendor is no death."""
         sweep, now = self.sweep, self.sweep.now()
         if now >= self.renew_at:
-            agenda.renew(tx, rest, sweep.owner, sweep.lease_until())
+            agenda.renew(tx, [*rest], sweep.owner, sweep.lease_until())
             self.renew_at = now + sweep.lease / 3
 
-    def prepare(self, tx: Tx, batch: Sequence[Claim]) -> list[Call]:
-        """Decide the batch and write `sending` for what is to be sent; the commit follows at once."""
+    def prepare(self, tx: Tx, batch: Sequence[Claim]) -> tuple[list[Call], list[Claim]]:
+        """Decide the batch and write `sending` for what is to be sent; the commit follows at once.
+
+        Also returns the claims that a later wave has to take up, because their channel bears no more calls now.
+        """
         sweep, now = self.sweep, self.sweep.now()
         claims = agenda.still_ours(tx, batch, sweep.owner)
         if not claims:
-            return []
+            return [], []
         ids = [claim.case_id for claim in claims]
         dead = ledger.mark_uncertain(tx, claims, now)
         timeline.append(tx, [self._line(effect.case_id, "uncertain", _CRASH, now) for effect in dead])
@@ -137,10 +146,26 @@ class Wave:
         for claim in claims:
             case = found[claim.case_id]
             jobs.append(Job(claim, case, sweep.version(tx, case.version_id), effects[case.id]))
-        calls = self._carry_out(tx, jobs, now)
+        calls, later = self._admitted(tx, self._carry_out(tx, jobs, now), now)
         intents = [call.intent for call in calls]
         ours = ledger.begin(tx, intents, owner=sweep.owner, now=now, lease_until=sweep.lease_until())
-        return [call for call in calls if call.intent.key in ours]
+        return [call for call in calls if call.intent.key in ours], later
+
+    def _admitted(self, tx: Tx, calls: Sequence[Call], now: datetime) -> tuple[list[Call], list[Claim]]:
+        """Those of `calls` that their channel's circuit breaker lets out now, and the claims for a later wave."""
+        self.channels.start_wave(tx)
+        leaving, later, postponed = [], [], []
+        for call in calls:
+            match self.channels.admit(tx, call.send, now):
+                case Admission.NOW:
+                    leaving.append(call)
+                case Admission.NEXT_WAVE:
+                    later.append(call.job.claim)
+                case Postpone(until, reason):
+                    postponed.append((call.job.claim, until))
+                    self.tally.reasons[reason] += 1
+        agenda.postpone(tx, postponed)
+        return leaving, later
 
     def settle(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> None:
         """Write the answers, then decide each job again in their light."""
@@ -151,7 +176,7 @@ class Wave:
         answers = [(call.intent, outcome) for call, outcome in answered]
         ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
         answered = self._with_proofs(tx, answered)
-        self._report_incidents(tx, answered, now)
+        self.channels.learn(tx, [(call.send, outcome) for call, outcome in answered], now)
         lines, again, waiting = [], [], []
         ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
         for call, outcome in answered:
@@ -161,7 +186,8 @@ class Wave:
                 lines.append(self._line(job.case.id, _RESULT_OF[state], _describe(call.send, outcome), now))
             repeat = state is EffectState.UNCERTAIN and call.send.policy is Policy.AT_LEAST_ONCE
             if job.claim not in ours:
-                continue  # the lease ended in the call: another sweep has the case now
+                self._settle_late(tx, call, outcome, now)
+                continue
             if state is EffectState.WAITING or repeat:
                 waiting.append((job.claim, next_attempt_at(outcome, call.tries + 1, now)))
             else:
@@ -171,6 +197,15 @@ class Wave:
         agenda.postpone(tx, waiting)
         # A job that wants to send again (next channel, next rung) goes back on the agenda, due at once.
         agenda.postpone(tx, [(call.job.claim, now) for call in self._carry_out(tx, again, now)])
+
+    def _settle_late(self, tx: Tx, call: Call, outcome: Outcome, now: datetime) -> None:
+        """The lease ended in the call, and another sweep has the case now; what we know still counts.
+
+        A call that surely was not taken is the other sweep's to make: its item goes back on the agenda.
+        """
+        known = ledger.settle_late(tx, call.intent, outcome, owner=self.sweep.owner, now=now)
+        if known and state_after(outcome) in (EffectState.WAITING, EffectState.REFUSED):
+            agenda.reopen(tx, call.job.claim, now)
 
     def _with_proofs(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> list[tuple[Call, Outcome]]:
         """What a delivery webhook has proved while the call was still open has arrived, whatever the answer says."""
@@ -190,12 +225,12 @@ class Wave:
 
     def _carry_out(self, tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Call]:
         """Decide each job and carry out every decision but `Send`; returns the calls to make."""
-        calls, postponed, finished, lines = [], [], [], []
+        calls, postponed, finished, lines, left_over = [], [], [], [], []
         for job in jobs:
             decision = self._held_back(self.decide(tx, job, now), now)
             match decision:
                 case Send():
-                    calls.append(Call(job, decision, _intent(job, decision)))
+                    calls.append(Call(job, decision, _intent(job, decision), self._leave_before(job)))
                 case Postpone(until, reason, routine):
                     postponed.append((job.claim, max(until, now + timedelta(seconds=1))))
                     self.tally.reasons[reason] += 1
@@ -203,6 +238,8 @@ class Wave:
                         lines.append(self._line(job.case.id, "postponed", reason, now))
                 case Finish(result, reason):
                     finished.append((job.claim, result))
+                    if any(effect.state is EffectState.WAITING for effect in job.effects):
+                        left_over.append(job.claim)
                     self.on_finish(tx, job, decision, now)
                     if result not in _TOLD_ALREADY:
                         self.tally.results[result] += 1
@@ -210,45 +247,21 @@ class Wave:
                         lines.append(self._line(job.case.id, result, reason, now))
         agenda.postpone(tx, postponed)
         agenda.finish(tx, finished)
+        if left_over:
+            ledger.abandon(tx, left_over, now)
         timeline.append(tx, lines)
         return calls
+
+    def _leave_before(self, job: Job) -> datetime | None:
+        held_until = job.claim.held_until
+        return held_until - self.sweep.margin if held_until is not None else None
 
     def _held_back(self, decision: Decision, now: datetime) -> Decision:
         if not isinstance(decision, Send):
             return decision
         if self.sweep.journey.paused:
             return Postpone(now + PAUSE, "the journey is paused", routine=True)
-        if decision.channel not in self.sweep.connectors.channels:
-            return Postpone(
-                now + PAUSE, f"{decision.channel} is not set up; fill in its settings", routine=True
-            )
-        for what in self._filed_under(decision):
-            if (until := self.sweep.stopped.get(what)) and until > now:
-                return Postpone(until, f"{what} is stopped until its incident is solved", routine=True)
-        return decision
-
-    def _report_incidents(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]], now: datetime) -> None:
-        found: dict[str, dict[str, tuple[Outcome, int]]] = {}
-        for call, outcome in answered:
-            if outcome.cls is OutcomeClass.NEEDS_HUMAN:
-                channel, target = self._filed_under(call.send)
-                codes = found.setdefault(channel if outcome.stops == "channel" else target, {})
-                code = outcome.code or "unknown"
-                codes[code] = (outcome, codes.get(code, (outcome, 0))[1] + 1)
-            elif outcome.accepted:
-                for works in {*self._filed_under(call.send)} & self.sweep.troubled:
-                    incidents.resolve(tx, works, now)
-                    self.sweep.troubled.discard(works)
-        for stopped, codes in found.items():
-            self.sweep.stopped[stopped] = now + PAUSE
-            self.sweep.troubled.add(stopped)
-            incidents.report(tx, stopped, codes, now)
-
-    def _filed_under(self, send: Send) -> tuple[str, str]:
-        """What an incident of this send is filed under: its channel, or its one template or staff contact."""
-        account = self.sweep.journey.zalo_account
-        target = f"{send.channel}:{send.contact or send.template_id or 'text'}"
-        return at_account(send.channel, account), at_account(target, account)
+        return self.channels.hold_back(decision, now) or decision
 
     def _line(self, case_id: int, result: str, detail: str, now: datetime) -> timeline.Entry:
         return timeline.Entry(case_id, now, f"{self.step}.{result}", detail)
@@ -261,7 +274,7 @@ _RESULT_OF = {
     EffectState.WAITING: "waiting",
     EffectState.UNCERTAIN: "uncertain",
 }
-_TOLD_ALREADY = ("sent", "watched", "uncertain")
+_TOLD_ALREADY = ("sent", "watched", "uncertain", "cancelled")
 """Results whose line was written when the answer came, or that are no news."""
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from amends.domain.detection import Judgement, Verdict, joins, judge, too_old
-from amends.domain.effects import Step
+from amends.domain.effects import EffectState, Step
 from amends.store import agenda, cases, inbox, ledger, surveys, timeline
 from amends.store.engine import Tx
 from amends.store.inbox import Route, Unrouted
@@ -86,9 +86,12 @@ def _record_answers(
 ) -> list[Route]:
     """Note the answers, settle sends they prove, and wake the cases that wait for them."""
     found = cases.load(tx, [proof.case_id for _, proof in answers], messages_since=now) if answers else {}
-    noted, lines = [], []
+    noted, lines, wordless = [], [], []
     for feedback, proof in answers:
         case = found[proof.case_id]
+        forgotten = case.customer.forgotten_at is not None
+        if forgotten:  # the mark counts, the words are not kept
+            wordless.append(feedback.id)
         judgement = judge(feedback.rating, feedback.scale, sweep.version(tx, case.version_id))
         noted.append(
             surveys.Answer(
@@ -97,22 +100,26 @@ def _record_answers(
                 int(feedback.rating or 0),
                 feedback.scale,
                 judgement.verdict is Verdict.ABOVE_THRESHOLD,
-                feedback.text,
+                "" if forgotten else feedback.text,
                 feedback.occurred_at,
                 f"survey answer: {judgement.reason}",
             )
         )
         msg_id = _vendor_ids(feedback)[0]
-        if proof.state in ledger.PROVABLE and ledger.prove(
+        if proof.state is not EffectState.ACCEPTED and ledger.prove(
             tx, proof.key, msg_id, now, "proved by the customer's answer"
         ):
             told = f"message {msg_id}: the customer has answered it"
             lines.append(timeline.Entry(proof.case_id, now, f"{proof.step}.proved", told))
-    for answer in surveys.answered(tx, noted):
+    first = surveys.answered(tx, noted)
+    ledger.abandon(tx, [agenda.Claim(0, answer.case_id, Step.REMIND, answer.cycle) for answer in first], now)
+    for answer in first:
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
         agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")
         lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
     timeline.append(tx, lines)
+    if wordless:
+        inbox.empty(tx, wordless)
     return [
         Route(feedback.id, Verdict.ANSWER, "answer to our survey", proof.case_id)
         for feedback, proof in answers

@@ -46,11 +46,28 @@ async def receive_news(sweep: Sweep) -> None:
     await poll_announced(sweep)
 
 
-def _matching(pattern: str) -> list[Path]:
+def matching(pattern: str) -> list[Path]:
     """The files of a pattern, absolute or relative to the working directory, in a stable order."""
     path = Path(pattern)
     found = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
     return sorted(file for file in found if file.is_file())
+
+
+def stamp_of(path: Path) -> str:
+    """By which a changed file is known."""
+    stat = path.stat()
+    return f"{stat.st_size}:{stat.st_mtime_ns}"
+
+
+def cursor_of(journey: str, source: str, path: Path) -> str:
+    """Under which it is remembered how far a file was read."""
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
+    return f"file:{journey}:{source}:{place}"
+
+
+def mark_of(cursor: str, stamp: str) -> str:
+    """The fingerprint in quarantine of a file that could not be read: the same file again is the same entry."""
+    return hashlib.sha256(f"{cursor}:{stamp}".encode()).hexdigest()
 
 
 async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
@@ -61,11 +78,8 @@ async def _take_in_files(sweep: Sweep, source: FileSource) -> None:
 
 def _files(sweep: Sweep, source: FileSource) -> Iterator[tuple[Path, str, str]]:
     """The source's files, each with the name of its cursor and what that is once the file has been read."""
-    for path in _matching(source.path):
-        stat = path.stat()
-        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-        cursor = f"file:{sweep.journey.name}:{source.name}:{place}"
-        yield path, cursor, f"{stat.st_size}:{stat.st_mtime_ns}"
+    for path in matching(source.path):
+        yield path, cursor_of(sweep.journey.name, source.name, path), stamp_of(path)
 
 
 def _read_up_to(sweep: Sweep, cursor: str) -> str | None:
@@ -96,8 +110,7 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
         told = mask(str(problem))
         sweep.tally("detect").reasons[told] += 1
         wrong = FieldProblem("file", told, "correct the file and drop it again")
-        mark = hashlib.sha256(f"{cursor}:{stamp}".encode()).hexdigest()
-        batch.append(Rejected(source.name, path.name, mark, (wrong,), {"file": path.name}))
+        batch.append(Rejected(source.name, path.name, mark_of(cursor, stamp), (wrong,), {"file": path.name}))
     new += take_in(sweep, batch)
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)

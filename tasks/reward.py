@@ -46,8 +46,10 @@ def _after(tx: Tx, job: Job, finish: Finish, now: datetime) -> None:
     case = job.case
     if finish.result in ("sent", "uncertain"):
         vouchers.issued(tx, case.id)
-    else:
+    elif finish.result in ("suppressed", "skipped"):
         vouchers.cancel(tx, case.id)
+    else:  # refused: also one that was in doubt, and counted as given, until its late answer came
+        vouchers.take_back(tx, case.id)
     agenda.plan(tx, [Item(case.id, case.journey, Step.CLOSE, job.claim.ordinal, now)])
 
 

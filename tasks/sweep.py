@@ -16,6 +16,7 @@ from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store import incidents, journeys
 from amends.store.engine import Store, Tx
+from amends.store.opening import open_store
 from connectors.registry import Connectors, open_connectors
 from connectors.zalo.memory import TemplateMemory
 from tasks.vault import StoreVault
@@ -53,7 +54,7 @@ def current_runtime() -> Runtime:
     if not _of_process:
         settings = Settings()
         set_up_logs(settings.log)
-        store = Store(settings.database())
+        store = open_store(settings)
         store.migrate()
         use_runtime(Runtime(settings, store, SystemClock()))
     return _of_process[0]
@@ -101,6 +102,11 @@ class Sweep:
     @property
     def lease(self) -> timedelta:
         return timedelta(seconds=self.settings.lease_seconds)
+
+    @property
+    def margin(self) -> timedelta:
+        """How long before a lease ends calls may no longer leave: room for clocks that differ between hosts."""
+        return self.lease / 4
 
     def lease_until(self) -> datetime:
         return self.now() + self.lease

@@ -1,4 +1,4 @@
-"""Tidy up: settle doubts by asking the vendor, and keep its tokens from dying of disuse."""
+"""Tidy up: settle doubts by asking the vendor, keep its tokens alive, and keep nothing for longer than is set."""
 
 from amends.domain.contacts import mask
 from amends.domain.outcome import Outcome, OutcomeClass
@@ -7,11 +7,13 @@ from amends.store.ledger import Doubt
 from connectors.errors import VendorUnavailable
 from connectors.zalo.account import ZaloAccount
 from tasks.chunks import chunk_task
+from tasks.retention import keep_retention
 from tasks.sweep import Sweep, at_account
 
 
 async def tidy_up(sweep: Sweep) -> None:
     """Ask Zalo about messages of unknown fate whose id we have; once a day, renew tokens nobody has used."""
+    await keep_retention(sweep)
     if sweep.connectors.zalo is None:
         return
     if sweep.read_back:  # the doubts of this sweep are settled by `reconcile`

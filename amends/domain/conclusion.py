@@ -21,11 +21,12 @@ def conclude(case: Case, journey: ComplaintJourney, now: datetime) -> Conclusion
     result = case.survey
     if result is None:
         return Conclusion(CaseOutcome.SUPPRESSED, "no survey was due")
-    if result.skipped is not None:
-        return Conclusion(result.skipped, result.reason)
+    # First of all an answer: it proves a survey that an operator thought lost.
     if result.satisfied is not None:
         outcome = CaseOutcome.SATISFIED if result.satisfied else CaseOutcome.UNSATISFIED
         return Conclusion(outcome, result.reason)
+    if result.skipped is not None:
+        return Conclusion(result.skipped, result.reason)
     if result.asked_at is None:
         return Conclusion(CaseOutcome.SUPPRESSED, "the survey was never asked")
     ends_at = result.asked_at + timedelta(hours=journey.survey.answer_window_hours)

@@ -96,11 +96,14 @@ def message_customer(
     extra: Mapping[str, str] | None = None,
     give_up_after: timedelta | None = None,
     since: datetime | None = None,
+    even_if_closed: bool = False,
 ) -> Decision:
     """Choose channel and text for one message to the customer, or say why not (yet).
 
     Suppression comes first (closed, opted out, cap, quiet hours), then the fallback chain: the first channel that
-    has an address and has not refused this message. While an earlier try is uncertain no other channel is used.
+    has an address and has not refused this message. One that was tried and waits for another try is gone on with
+    before all others. While an earlier try is uncertain no other channel is used; nor after one was cancelled,
+    unless somebody has put another one back.
     """
     mine = {effect.channel: effect for effect in effects if effect.ordinal == ordinal}
     if any(effect.state is EffectState.UNCERTAIN for effect in mine.values()):
@@ -109,7 +112,11 @@ def message_customer(
         )
     if accepted := next((e for e in mine.values() if e.state is EffectState.ACCEPTED), None):
         return Finish("sent", f"accepted by {accepted.channel}")
-    if case.closed_at is not None:
+    waiting = {effect.channel for effect in mine.values() if effect.state is EffectState.WAITING}
+    cancelled = {effect.channel for effect in mine.values() if effect.state is EffectState.CANCELLED}
+    if cancelled and not waiting:
+        return Finish("cancelled", f"{min(cancelled)} was cancelled, and no other channel is tried")
+    if case.closed_at is not None and not even_if_closed:
         return Finish("suppressed", "the case is closed")
     if case.customer.opted_out_at is not None:
         return Finish("suppressed", "the customer has opted out")
@@ -125,7 +132,10 @@ def message_customer(
     language = language_of(case, journey)
     variables = {**message_variables(case, journey, language), **(extra or {})}
     tried: list[str] = []
-    for channel in journey.channels:
+    for channel in sorted(journey.channels, key=lambda channel: channel not in waiting):
+        if channel in cancelled:
+            tried.append(f"{channel}: cancelled")
+            continue
         if (refused := mine.get(channel)) and refused.state is EffectState.REFUSED:
             if refused.outcome_class is OutcomeClass.PAYLOAD_REFUSED:
                 return Finish(

@@ -76,7 +76,7 @@ def _reopened(cycle: int) -> str:
 
 def _levels_done(clock: SlaClock, effects: Sequence[Effect]) -> set[int]:
     base = ordinal_of(clock.kind, clock.cycle, 0)
-    settled = (EffectState.ACCEPTED, EffectState.REFUSED)
+    settled = (EffectState.ACCEPTED, EffectState.REFUSED, EffectState.CANCELLED)
     return {e.ordinal - base for e in effects if base <= e.ordinal < base + 10 and e.state in settled}
 
 
@@ -86,6 +86,8 @@ def _tell_staff(contact: str, ordinal: int, effects: Sequence[Effect], subject: 
         return Finish("sent", f"{contact} was told")
     if told is not None and told.state is EffectState.REFUSED:
         return Finish("refused", f"{contact} could not be told (code {told.code or 'unknown'})")
+    if told is not None and told.state is EffectState.CANCELLED:
+        return Finish("cancelled", f"the message to {contact} was cancelled")
     return Send("notify", ordinal, Policy.AT_LEAST_ONCE, contact=contact, subject=subject, body=body)
 
 
@@ -133,8 +135,20 @@ def reward(
     now: datetime,
     voucher: Mapping[str, str],
 ) -> Decision:
-    """Send the reserved voucher; `voucher` holds its variables."""
-    return message_customer(case, effects, journey, journey.reward.message, ordinal=0, now=now, extra=voucher)
+    """Send the reserved voucher; `voucher` holds its variables.
+
+    A case is closed after its reward, so one that an operator puts back goes out although the case is closed.
+    """
+    return message_customer(
+        case,
+        effects,
+        journey,
+        journey.reward.message,
+        ordinal=0,
+        now=now,
+        extra=voucher,
+        even_if_closed=True,
+    )
 
 
 def earns_voucher(case: Case, journey: ComplaintJourney) -> Finish | None:

@@ -45,3 +45,8 @@ def ticket_summary(
     else:
         lines.append("First complaint of this customer.")
     return "\n".join(lines)
+
+
+def summary_without_person(case_id: int) -> str:
+    """What stands in the place of a summary once the customer's data has been removed."""
+    return f"AM{case_id:06d} · the customer's personal data has been removed"

@@ -1,7 +1,7 @@
 """The agenda: which step of which case is due when, and who is working on it (leases, DESIGN 4.6)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,6 +32,8 @@ class Claim:
     case_id: int
     step: Step
     ordinal: int
+    held_until: datetime | None = field(default=None, compare=False)
+    """The lease's end as it stood when the claim was last looked at, aware UTC."""
 
 
 def plan(tx: Tx, items: Iterable[Item]) -> None:
@@ -76,16 +78,16 @@ def claim(
     if rows:
         mine = agenda.update().where(agenda.c.id.in_([row.id for row in rows]))
         tx.execute(mine.values(lease_owner=owner, lease_until=lease_until))
-    return [Claim(row.id, row.case_id, step, row.ordinal) for row in rows]
+    return [Claim(row.id, row.case_id, step, row.ordinal, lease_until) for row in rows]
 
 
 def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
     """Those of `claims` that no other sweep has taken over since, locked until this transaction ends."""
-    query = sa.select(agenda.c.id).where(
+    query = sa.select(agenda.c.id, agenda.c.lease_until).where(
         agenda.c.id.in_([claim.id for claim in claims]), agenda.c.lease_owner == owner
     )
-    ours = set(tx.execute(locked(tx, query)).scalars())
-    return [claim for claim in claims if claim.id in ours]
+    ours = {row.id: row.lease_until for row in tx.execute(locked(tx, query))}
+    return [replace(claim, held_until=ours[claim.id]) for claim in claims if claim.id in ours]
 
 
 def renew(tx: Tx, claims: Sequence[Claim], owner: str, lease_until: datetime) -> None:
@@ -126,6 +128,12 @@ def release(tx: Tx, owner: str, journey: str, claims: Sequence[Claim]) -> None:
         agenda.c.lease_owner == owner,
     )
     tx.execute(statement.values(**_FREE))
+
+
+def reopen(tx: Tx, claim: Claim, due_at: datetime) -> None:
+    """Put an item that was struck off back on the agenda; one that is still on it stays as it is."""
+    struck_off = agenda.update().where(agenda.c.id == claim.id, agenda.c.due_at.is_(None))
+    tx.execute(struck_off.values(due_at=due_at, result=None, **_FREE))
 
 
 def wake(tx: Tx, case_id: int, step: Step, now: datetime, ordinals: Sequence[int] | None = None) -> None:

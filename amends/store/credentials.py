@@ -5,9 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from amends.encryption import Cipher, KeyProblem
 from amends.store.engine import Tx
 from amends.store.schema import credentials
-from amends.store.sql import upsert
+from amends.store.sql import locked, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,29 @@ def exchange(tx: Tx, account: str, old: Credentials, pair: Credentials) -> None:
         credentials.c.account == account, credentials.c.refresh_token == old.refresh_token
     )
     tx.execute(statement.values(access_token=pair.access_token, refresh_token=pair.refresh_token))
+
+
+def stored_tokens(tx: Tx) -> list[str]:
+    """Every token as it is stored."""
+    query = sa.select(credentials.c.access_token, credentials.c.refresh_token)
+    return [token for row in tx.execute(query) for token in row if token]
+
+
+def reseal(tx: Tx, cipher: Cipher) -> list[str]:
+    """Seal all tokens under the newest key; returns the accounts whose tokens no key opens. Those stay as they are."""
+    lost = []
+    for row in tx.execute(locked(tx, sa.select(credentials).order_by(credentials.c.account))).all():
+        if not row.access_token:
+            continue
+        old = Credentials(row.access_token, row.refresh_token, row.expires_at)
+        try:
+            access, refresh = cipher.open(old.access_token), cipher.open(old.refresh_token)
+        except KeyProblem:
+            lost.append(row.account)
+            continue
+        sealed = Credentials(cipher.seal(access), cipher.seal(refresh), old.expires_at)
+        exchange(tx, row.account, old, sealed)
+    return lost
 
 
 def acquire(tx: Tx, account: str, holder: str, until: datetime, now: datetime) -> bool:

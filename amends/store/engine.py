@@ -10,7 +10,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
+from amends.encryption import Cipher
+from amends.sealing import Keyring, Keys
+from amends.store import keyring
 from amends.store.migrate import migrate
+from amends.store.sealed import give_keyring
 
 Tx = Connection
 """An open transaction. Functions of this package take it first; no `await` ever happens inside one."""
@@ -19,8 +23,11 @@ Tx = Connection
 class Store:
     """The database of one installation. `begin()` for everything that writes, `read()` for the rest."""
 
-    def __init__(self, url: str) -> None:
-        """Open `url` (SQLAlchemy form). Raises ValueError, without the password, for databases we do not support."""
+    def __init__(self, url: str, cipher: Cipher) -> None:
+        """Open `url` (SQLAlchemy form); `cipher` opens the keys that personal data in it is sealed with.
+
+        Raises ValueError, without the password, for databases we do not support.
+        """
         parsed = make_url(url)
         backend = parsed.get_backend_name()
         if backend == "sqlite":
@@ -36,14 +43,21 @@ class Store:
             raise ValueError(
                 f"{backend} is not supported; use sqlite:///file.db or postgresql+psycopg://user@host/db"
             )
+        self._cipher = cipher
+        self.keyring = Keyring(self._fetch_keys)
+        give_keyring(self.engine.dialect, self.keyring)
 
     @property
     def is_postgres(self) -> bool:
         return self.engine.dialect.name == "postgresql"
 
     def migrate(self) -> None:
-        """Bring the schema to the newest revision; does nothing when it is there already."""
-        migrate(self.engine)
+        """Bring the schema to the newest revision; does nothing when it is there already.
+
+        Raises KeyProblem when our keys do not open the keyring, before anything else is done with it.
+        """
+        migrate(self.engine, self._cipher)
+        self.keyring.fetch_again()
 
     @contextmanager
     def begin(self) -> Iterator[Tx]:
@@ -59,6 +73,10 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _fetch_keys(self) -> Keys:
+        with self.read() as tx:
+            return keyring.load(tx, self._cipher)
 
 
 def _make_private(file: Path) -> None:
@@ -78,6 +96,8 @@ def _prepare_sqlite(engine: Engine) -> None:
             # The ledger promises that `sending` is on disk before the call leaves, even through a power cut.
             "synchronous = FULL",
             "foreign_keys = ON",
+            # What is sealed, or forgotten, must not stay behind in clear in the free parts of the file.
+            "secure_delete = ON",
             "cache_size = -65536",
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -7,27 +7,69 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from amends.domain.contacts import normalise_email, normalise_phone
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
 from amends.store.engine import Tx
 from amends.store.schema import customers, feedbacks, quarantine
+from amends.store.sealed import keyring_of
 from amends.store.sql import execute_many, insert_new, locked, upsert
 
 
 def customer_key(feedback: Feedback) -> str:
     """Whose rating it is: phone, else mail, else the source's own id of the person, else nobody else's."""
-    if feedback.phone:
-        return f"tel:{feedback.phone}"
-    if feedback.email:
-        return f"mail:{feedback.email}"
+    return _contact_key(feedback.phone, feedback.email) or _reference(feedback)
+
+
+def _contact_key(phone: str | None, email: str | None) -> str | None:
+    if phone:
+        return f"tel:{phone}"
+    return f"mail:{email}" if email else None
+
+
+def _reference(feedback: Feedback) -> str:
     if feedback.customer_ref:
         return f"{feedback.source}:{feedback.customer_ref}"
     return f"{feedback.source}#{feedback.external_id}"
 
 
+def hashed_key(tx: Tx, key: str) -> str:
+    """What `customers.key` holds of a `customer_key`: only with the installation's index key can it be tried out."""
+    return keyring_of(tx.dialect).hash(key)
+
+
+def find_customer(tx: Tx, contact: str) -> int | None:
+    """The customer known by that phone number, in any usual spelling, or by that mail address; None: nobody is.
+
+    A customer with a phone number is known by that alone, and not found by the mail address. Raises ValueError, which
+    never quotes the contact, for what is neither.
+    """
+    return tx.execute(
+        sa.select(customers.c.id).where(customers.c.key == hashed_contact(tx, contact))
+    ).scalar()
+
+
+def customer_with(tx: Tx, contact: str) -> int:
+    """The same, made now for a stranger: with a key and nothing else. Raises `ValueError` when it is neither."""
+    key = hashed_contact(tx, contact)
+    tx.execute(upsert(tx, customers).values(key=key).on_conflict_do_nothing())
+    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar_one())
+
+
+def hashed_contact(tx: Tx, contact: str) -> str:
+    """The key of the customer with that phone or mail, in any spelling. Raises ValueError, which quotes neither."""
+    is_mail = "@" in contact
+    return hashed_key(
+        tx, f"mail:{normalise_email(contact)}" if is_mail else f"tel:{normalise_phone(contact)}"
+    )
+
+
 def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
     """Store `batch`; what was received before is left as it is. Returns how many were new."""
+    if not batch:
+        return 0
+    batch = _without_forgotten(tx, batch)
     if not batch:
         return 0
     people = _customer_ids(tx, batch)
@@ -50,6 +92,21 @@ def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> i
         for feedback in batch
     ]
     return insert_new(tx, feedbacks, rows)
+
+
+def _without_forgotten(tx: Tx, batch: Sequence[Feedback]) -> Sequence[Feedback]:
+    """Leave out what we hold without its person: the same file again must not bring their contact back."""
+    query = (
+        sa.select(feedbacks.c.source, feedbacks.c.external_id)
+        .join(customers, customers.c.id == feedbacks.c.customer_id)
+        .where(
+            feedbacks.c.source.in_(sorted({feedback.source for feedback in batch})),
+            feedbacks.c.external_id.in_([feedback.external_id for feedback in batch]),
+            customers.c.forgotten_at.is_not(None),
+        )
+    )
+    forgotten = {(row.source, row.external_id) for row in tx.execute(query)}
+    return [feedback for feedback in batch if (feedback.source, feedback.external_id) not in forgotten]
 
 
 def attach(
@@ -84,17 +141,19 @@ def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[st
 
 def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> int:
     """The customer with that phone (E.164 without plus), made now if we have none; what we lacked is filled in."""
-    statement = upsert(tx, customers).values(key=f"tel:{phone}", phone=phone, name=name, zalo_uid=zalo_uid)
+    key = hashed_key(tx, f"tel:{phone}")
+    statement = upsert(tx, customers).values(key=key, phone=phone, name=name, zalo_uid=zalo_uid)
     tx.execute(
         statement.on_conflict_do_update(
             index_elements=["key"],
             set_={
                 "name": sa.func.coalesce(customers.c.name, statement.excluded.name),
                 "zalo_uid": sa.func.coalesce(customers.c.zalo_uid, statement.excluded.zalo_uid),
+                "forgotten_at": None,
             },
         )
     )
-    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == f"tel:{phone}")).scalar_one())
+    return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar_one())
 
 
 def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
@@ -102,7 +161,14 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     for feedback in batch:
         person = people.setdefault(
             customer_key(feedback),
-            {"name": None, "phone": None, "email": None, "zalo_uid": None, "language": None},
+            {
+                "name": None,
+                "phone": None,
+                "email": None,
+                "zalo_uid": None,
+                "language": None,
+                "reference": None if feedback.phone or feedback.email else _reference(feedback),
+            },
         )
         for column, value in (
             ("name", feedback.customer_name),
@@ -117,14 +183,16 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
     columns = ("name", "phone", "email", "zalo_uid", "language")
     statement = statement.on_conflict_do_update(
         index_elements=["key"],
-        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns},
+        # Whoever comes anew is no longer forgotten; an opt-out stands.
+        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns}
+        | {"forgotten_at": None},
         where=sa.or_(*(sa.and_(customers.c[n].is_(None), fresh[n].is_not(None)) for n in columns)),
     )
+    hashed = {hashed_key(tx, key): key for key in people}
     # Sorted, so that two imports that share customers lock them in the same order.
-    keys = sorted(people)
-    execute_many(tx, statement, [{"key": key, **people[key]} for key in keys])
-    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(keys)))
-    ids = {row.key: row.id for row in found}
+    execute_many(tx, statement, [{"key": key, **people[hashed[key]]} for key in sorted(hashed)])
+    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(list(hashed))))
+    ids = {hashed[row.key]: row.id for row in found}
     if uids := [str(person["zalo_uid"]) for person in people.values() if person["zalo_uid"]]:
         zalo_users.link_imported(tx, uids)
     return ids
@@ -205,6 +273,11 @@ def take_unrouted(tx: Tx, journey: str, limit: int) -> list[Unrouted]:
         )
         for row in rows
     ]
+
+
+def empty(tx: Tx, feedback_ids: Sequence[int]) -> None:
+    """Remove what people wrote; that it came, from where, its rating and its verdict stay."""
+    tx.execute(feedbacks.update().where(feedbacks.c.id.in_(feedback_ids)).values(text="", raw={}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,12 @@ def report(tx: Tx, stopped: str, outcomes: Mapping[str, tuple[Outcome, int]], no
         )
 
 
-def resolve(tx: Tx, stopped: str, now: datetime) -> None:
-    """It works again: close its incidents."""
-    tx.execute(
-        incidents.update()
-        .where(incidents.c.stopped == stopped, incidents.c.resolved_at.is_(None))
-        .values(resolved_at=now)
-    )
+def resolve(tx: Tx, stopped: str, now: datetime, code: str | None = None) -> None:
+    """It works again: close its incidents, or only those of one code."""
+    statement = incidents.update().where(incidents.c.stopped == stopped, incidents.c.resolved_at.is_(None))
+    if code is not None:
+        statement = statement.where(incidents.c.code == code)
+    tx.execute(statement.values(resolved_at=now))
 
 
 def still_open(tx: Tx) -> list[Incident]:

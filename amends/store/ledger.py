@@ -20,14 +20,17 @@ from amends.domain.effects import (
 )
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.sla import from_ordinal
+from amends.store import vouchers
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.schema import effects
 from amends.store.sql import execute_many, upsert
 from amends.store.tickets import clock_ordinal
 
-PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING)
+PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING, EffectState.CANCELLED)
 """States that a proof of arrival ends: the fate is unknown, or a vendor said "busy" and did it all the same."""
+NOT_SENT = "not_sent"
+"""The code of an effect that an operator thinks never arrived. A proof knows better."""
 
 
 STILL_OPEN = effects.c.state.in_(
@@ -184,6 +187,56 @@ def settle(
     execute_many(tx, statement, rows)
 
 
+def settle_late(tx: Tx, intent: Intent, outcome: Outcome, *, owner: str, now: datetime) -> bool:
+    """Write an answer that came after another sweep had taken the case over and called the effect uncertain.
+
+    It is the better knowledge, so it stands, unless that sweep has begun the effect anew. False when nothing was
+    written.
+    """
+    state = state_after(outcome)
+    waiting = state is EffectState.WAITING
+    statement = (
+        effects.update()
+        .where(
+            effects.c.key == intent.key,
+            effects.c.owner == owner,
+            effects.c.state == EffectState.UNCERTAIN.value,
+        )
+        .values(
+            state=state.value,
+            outcome_class=outcome.cls.value,
+            provider_id=outcome.provider_id,
+            code=outcome.code,
+            detail=outcome.detail[:500],
+            cost_vnd=outcome.cost_vnd,
+            settled_at=None if waiting else now,
+            next_attempt_at=now if waiting else None,
+        )
+    )
+    return tx.execute(statement).rowcount == 1
+
+
+def abandon(tx: Tx, claims: Sequence[Claim], now: datetime) -> None:
+    """What still waits for another try when its step is over will not be sent any more."""
+    waiting = effects.c.state == EffectState.WAITING.value
+    query = sa.select(effects.c.id, effects.c.case_id, effects.c.step, effects.c.ordinal).where(
+        effects.c.case_id.in_([claim.case_id for claim in claims]),
+        effects.c.step.in_({claim.step.value for claim in claims}),
+        waiting,
+    )
+    idle = [row.id for row in tx.execute(query) if any(_makes(claim, row) for claim in claims)]
+    if idle:
+        given_up = effects.update().where(effects.c.id.in_(idle), waiting)
+        tx.execute(
+            given_up.values(
+                state=EffectState.CANCELLED.value,
+                detail="the step was over while it waited",
+                settled_at=now,
+                next_attempt_at=None,
+            )
+        )
+
+
 def mark_uncertain(tx: Tx, claims: Sequence[Claim], now: datetime) -> list[Effect]:
     """Turn what a dead sweep left in `sending` into `uncertain`: the call may have left.
 
@@ -300,10 +353,19 @@ def accepted_among(tx: Tx, keys: Sequence[str]) -> dict[str, str | None]:
 
 
 def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> bool:
-    """Settle an effect by the vendor's own proof that it arrived. False when it was settled before."""
+    """Settle an effect by the vendor's own proof that it arrived. False when it was settled before.
+
+    What an operator has called unsent or cancelled arrived all the same, and a voucher taken back is given then.
+    """
     statement = (
         effects.update()
-        .where(effects.c.key == key, effects.c.state.in_([state.value for state in PROVABLE]))
+        .where(
+            effects.c.key == key,
+            sa.or_(
+                effects.c.state.in_([state.value for state in PROVABLE]),
+                sa.and_(effects.c.state == EffectState.REFUSED.value, effects.c.code == NOT_SENT),
+            ),
+        )
         .values(
             state=EffectState.ACCEPTED.value,
             outcome_class=OutcomeClass.ACCEPTED.value,
@@ -312,5 +374,9 @@ def prove(tx: Tx, key: str, provider_id: str, now: datetime, detail: str) -> boo
             settled_at=now,
             next_attempt_at=None,
         )
+        .returning(effects.c.case_id, effects.c.step)
     )
-    return tx.execute(statement).rowcount == 1
+    proved = tx.execute(statement).one_or_none()
+    if proved is not None and proved.step == Step.REWARD:
+        vouchers.given_after_all(tx, proved.case_id)
+    return proved is not None

@@ -111,6 +111,7 @@ def ticket(tx: Tx, ticket_id: int) -> TicketFacts | None:
 class Quarantined:
     """A row in quarantine: where it stood and what is wrong, without the row itself."""
 
+    id: int
     source: str
     location: str
     problems: Sequence[dict[str, Any]]
@@ -119,13 +120,22 @@ class Quarantined:
 
 
 def newest_quarantined(tx: Tx, journey: str, limit: int) -> list[Quarantined]:
-    query = (
-        sa.select(quarantine)
-        .where(quarantine.c.journey == journey)
-        .order_by(quarantine.c.id.desc())
-        .limit(limit)
-    )
-    return [Quarantined(row.source, row.location, row.problems, row.received_at) for row in tx.execute(query)]
+    """The newest rows that wait for a person."""
+    query = sa.select(quarantine).where(_waiting(journey)).order_by(quarantine.c.id.desc()).limit(limit)
+    return [
+        Quarantined(row.id, row.source, row.location, row.problems, row.received_at)
+        for row in tx.execute(query)
+    ]
+
+
+def count_quarantined(tx: Tx, journey: str) -> int:
+    """How many rows wait for a person."""
+    return int(tx.execute(sa.select(sa.func.count()).where(_waiting(journey))).scalar_one())
+
+
+def _waiting(journey: str) -> sa.ColumnElement[bool]:
+    # Spelt out as the index of open rows is: SQLite cannot tell it from a parameter.
+    return sa.and_(quarantine.c.journey == journey, quarantine.c.state == sa.literal_column("'open'"))
 
 
 def journeys_in_quarantine(tx: Tx) -> list[str]:

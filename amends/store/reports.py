@@ -32,6 +32,7 @@ class Funnel:
     feedback: int
     """Ratings and messages received, answers to our own surveys not counted."""
     quarantined: int
+    """Rows kept in quarantine, whether they wait or were dropped; not those that went into the inbox after all."""
     low_ratings: int
     cases: int
     merged: int
@@ -86,7 +87,9 @@ def funnel(tx: Tx, journey: str, now: datetime) -> Funnel:
     answers = sa.join(surveys, cases, cases.c.id == surveys.c.case_id)
     return Funnel(
         feedback=one(sa.select(count).where(ours, sa.func.coalesce(feedbacks.c.verdict, "") != "answer")),
-        quarantined=one(sa.select(count).where(quarantine.c.journey == journey)),
+        quarantined=one(
+            sa.select(count).where(quarantine.c.journey == journey, quarantine.c.state != "requeued")
+        ),
         low_ratings=low,
         cases=opened,
         merged=low - opened,

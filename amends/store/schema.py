@@ -1,9 +1,14 @@
-"""The tables. Every due-query is an index range over one of the partial indexes below (DESIGN 4.7)."""
+"""The tables. Every due-query is an index range over one of the partial indexes below (DESIGN 4.7).
+
+What tells who somebody is or what they wrote is `Sealed`; ids, references of orders, branches and products are not,
+because other rows and systems are joined by them.
+"""
 
 from typing import Any
 
 import sqlalchemy as sa
 
+from amends.store.sealed import Sealed, SealedJson
 from amends.store.types import Id, Json, UtcDateTime
 
 metadata = sa.MetaData(
@@ -39,16 +44,19 @@ customers = sa.Table(
     "customers",
     metadata,
     _id(),
-    # Phone, else mail address, else the source's own reference: who two ratings must share to be one person's.
+    # Keyed hash of the phone, else mail address, else the source's own reference: what two ratings must share to be
+    # one person's.
     sa.Column("key", sa.String(300), nullable=False, unique=True),
-    sa.Column("name", sa.String(200)),
-    sa.Column("phone", sa.String(20)),
-    sa.Column("email", sa.String(254)),
+    sa.Column("name", Sealed("customers.name")),
+    sa.Column("phone", Sealed("customers.phone")),
+    sa.Column("email", Sealed("customers.email")),
     sa.Column("zalo_uid", sa.String(64)),
     sa.Column("language", sa.String(8)),
     _when("opted_out_at"),
     # When they asked to be forgotten, or were by retention: the row stays for what hangs on it, without the person.
     _when("forgotten_at"),
+    # What `key` is the hash of, where that is neither the phone nor the mail address.
+    sa.Column("reference", Sealed("customers.reference")),
 )
 sa.Index(
     "ix_customers_zalo_uid",
@@ -89,11 +97,11 @@ feedbacks = sa.Table(
     _when("occurred_at", required=True),
     sa.Column("scale", sa.String(20), nullable=False),
     sa.Column("rating", sa.Float),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", Sealed("feedbacks.text"), nullable=False),
     sa.Column("order_ref", sa.String(100)),
     sa.Column("branch", sa.String(200)),
     sa.Column("product", sa.String(500)),
-    sa.Column("raw", Json, nullable=False),
+    sa.Column("raw", SealedJson("feedbacks.raw"), nullable=False),
     # The routing slip: the only part that is written later, once.
     sa.Column("verdict", sa.String(20)),
     sa.Column("reason", sa.String(300)),
@@ -115,6 +123,9 @@ sa.Index(
     sqlite_where=feedbacks.c.case_id.is_not(None),
 )
 
+# Erasure, access and retention ask for everything of a person.
+sa.Index("ix_feedbacks_customer_id", feedbacks.c.customer_id)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,
@@ -123,8 +134,8 @@ quarantine = sa.Table(
     sa.Column("source", sa.String(80), nullable=False),
     sa.Column("fingerprint", sa.String(64), nullable=False),
     sa.Column("location", sa.String(500), nullable=False),
-    sa.Column("problems", Json, nullable=False),
-    sa.Column("raw", Json, nullable=False),
+    sa.Column("problems", SealedJson("quarantine.problems"), nullable=False),
+    sa.Column("raw", SealedJson("quarantine.raw"), nullable=False),
     _when("received_at", required=True),
     # What an operator made of it: open, requeued or dropped; by whom, when and why.
     sa.Column("state", sa.String(10), nullable=False, server_default="open"),
@@ -177,7 +188,7 @@ tickets = sa.Table(
     sa.Column("severity", sa.String(10), nullable=False),
     sa.Column("assignee", sa.String(40)),
     sa.Column("cycle", sa.SmallInteger, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("summary", Sealed("tickets.summary"), nullable=False),
     sa.Column("root_cause", sa.String(200)),
     _when("opened_at", required=True),
     _when("first_response_at"),
@@ -301,7 +312,7 @@ surveys = sa.Table(
     sa.Column("satisfied", sa.Boolean),
     sa.Column("skipped", sa.String(20)),
     sa.Column("reason", sa.String(300), nullable=False, server_default=""),
-    sa.Column("note", sa.Text, nullable=False, server_default=""),
+    sa.Column("note", Sealed("surveys.note"), nullable=False, server_default=""),
     sa.UniqueConstraint("case_id", "cycle"),
 )
 
@@ -394,6 +405,16 @@ operator_log = sa.Table(
 )
 sa.Index("ix_operator_log_subject", operator_log.c.subject, operator_log.c.id)
 
+# Data keys, numbered by `id`, and the one index key, each sealed by the installation's own keys. Rows are never
+# deleted: a backup, or a process that has not noticed yet, may need an old data key.
+keyring = sa.Table(
+    "keyring",
+    metadata,
+    _id(),
+    sa.Column("purpose", sa.String(10), nullable=False),
+    sa.Column("wrapped", sa.Text, nullable=False),
+)
+
 credentials = sa.Table(
     "credentials",
     metadata,
@@ -414,7 +435,7 @@ webhook_events = sa.Table(
     sa.Column("name", sa.String(80), nullable=False),
     _when("received_at", required=True),
     _when("occurred_at", required=True),
-    sa.Column("payload", Json),
+    sa.Column("payload", SealedJson("webhook_events.payload")),
     sa.Column("state", sa.String(12), nullable=False),
     sa.Column("note", sa.String(300), nullable=False, server_default=""),
     sa.UniqueConstraint("door", "key"),

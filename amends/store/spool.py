@@ -1,5 +1,6 @@
 """The spool: webhooks that are safe on disk and not yet in the database. A SQLite file of its own (ADR 0008).
 
+Bodies are sealed by the installation's own keys, not by the keyring: the keyring is in the database, which may be away.
 Several processes may use one file at once. Everything is blocking and safe to call from any thread.
 """
 
@@ -12,6 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
+
+from amends.encryption import Cipher
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BUSY_SECONDS = 5.0
@@ -52,13 +55,20 @@ class Spooled:
 class Spool:
     """One spool file. What `put` has returned for survives kill -9 and power cuts, until it is dropped."""
 
-    def __init__(self, path: Path, limit_rows: int = 100_000, limit_bytes: int = 256 * 1024 * 1024) -> None:
-        """Open or create `path`, readable by its owner only; the limits are for what waits (bodies, in bytes).
+    def __init__(
+        self,
+        path: Path,
+        cipher: Cipher,
+        limit_rows: int = 100_000,
+        limit_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        """Open or create `path`, readable by its owner only; the limits are for what waits (sealed bodies, in bytes).
 
         Raises OSError or sqlite3.Error when that is impossible.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600, exist_ok=True)
+        self._cipher = cipher
         self._limit_rows, self._limit_bytes = limit_rows, limit_bytes
         # Two connections: in WAL a reader never waits for the writer, so neither does `waiting` for a slow disk.
         self._writer, self._reader = _connect(path), _connect(path)
@@ -72,9 +82,10 @@ class Spool:
 
         Raises SpoolFull (nothing of the batch is stored), sqlite3.Error when the file cannot be written.
         """
+        rows = [_to_row(arrived, self._cipher.seal_bytes(arrived.body)) for arrived in batch]
         try:
             with self._transaction() as db:
-                new = [db.execute(_PUT, _to_row(arrived)).rowcount == 1 for arrived in batch]
+                new = [db.execute(_PUT, row).rowcount == 1 for row in rows]
                 if any(new):
                     self._refuse_when_full(db)
         except sqlite3.OperationalError as error:
@@ -84,7 +95,10 @@ class Spool:
         return new
 
     def peek(self, limit: int, doors: Sequence[str] | None = None) -> list[Spooled]:
-        """Up to `limit` waiting webhooks, oldest first; of these doors only, unless None. They stay waiting."""
+        """Up to `limit` waiting webhooks, oldest first; of these doors only, unless None. They stay waiting.
+
+        Raises KeyProblem when one was sealed by a key that we no longer have.
+        """
         with self._reading:
             if doors is None:
                 found = self._reader.execute(_PEEK, (limit,)).fetchall()
@@ -95,7 +109,7 @@ class Spool:
                     for door in dict.fromkeys(doors)
                     for row in self._reader.execute(_PEEK_DOOR, (door, limit))
                 ]
-        return [_from_row(row) for row in sorted(found)[:limit]]
+        return [_from_row(row, self._cipher.open_bytes(row[4])) for row in sorted(found)[:limit]]
 
     def drop(self, ids: Iterable[int]) -> None:
         """These are safe elsewhere: delete them, but remember that they were here. Unknown ids do not matter."""
@@ -210,18 +224,18 @@ def _use_wal(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_mode = WAL")
 
 
-def _to_row(arrived: Arrived) -> dict[str, str | int | bytes]:
+def _to_row(arrived: Arrived, sealed: bytes) -> dict[str, str | int | bytes]:
     return {
         "door": arrived.door,
         "key": arrived.key,
         "received_at": _to_micros(arrived.received_at),
-        "body": arrived.body,
+        "body": sealed,
         "server": arrived.server,
     }
 
 
-def _from_row(row: tuple[int, str, str, int, bytes, str]) -> Spooled:
-    number, door, key, received_at, body, server = row
+def _from_row(row: tuple[int, str, str, int, bytes, str], body: bytes) -> Spooled:
+    number, door, key, received_at, _, server = row
     return Spooled(number, door, key, _EPOCH + timedelta(microseconds=received_at), body, server)
 
 

@@ -21,6 +21,15 @@ def skipped(tx: Tx, case_id: int, cycle: int, outcome: CaseOutcome, reason: str)
     _write(tx, case_id, cycle, {"skipped": outcome.value, "reason": reason[:300]})
 
 
+def not_asked_yet(tx: Tx, case_id: int, cycle: int) -> None:
+    """The survey did not leave after all and will be asked anew. One that is answered stays as it is."""
+    tx.execute(
+        surveys.update()
+        .where(surveys.c.case_id == case_id, surveys.c.cycle == cycle, surveys.c.answered_at.is_(None))
+        .values(asked_at=None, skipped=None, reason="")
+    )
+
+
 def _write(tx: Tx, case_id: int, cycle: int, values: dict[str, object]) -> None:
     statement = upsert(tx, surveys).values(case_id=case_id, cycle=cycle, **values)
     tx.execute(statement.on_conflict_do_update(index_elements=["case_id", "cycle"], set_=values))

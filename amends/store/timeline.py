@@ -6,7 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from amends.domain.contacts import mask
 from amends.store.engine import Tx
+from amends.store.operator_log import Deed
 from amends.store.schema import timeline
 from amends.store.sql import execute_many
 
@@ -23,6 +25,11 @@ class Entry:
     event: str
     detail: str = ""
     actor: str = ENGINE
+
+
+def line_by(deed: Deed, case_id: int, event: str) -> Entry:
+    """The line about what an operator did; phone numbers and mail addresses are masked, as in the operators' log."""
+    return Entry(case_id, deed.at, event, mask(deed.detail), mask(deed.actor)[:60])
 
 
 def append(tx: Tx, entries: Sequence[Entry]) -> None:

@@ -15,6 +15,7 @@ from amends.domain.journey import ComplaintJourney
 from amends.domain.ratings import Scale
 from amends.settings import Settings, ZaloSettings
 from amends.store.engine import Store
+from amends.store.opening import open_store
 from amends.store.schema import feedbacks
 from cli.demo.feed import columns_of
 from cli.demo.play import START
@@ -54,11 +55,13 @@ def set_stage(home: Path, journey: ComplaintJourney, *, seed: int, database: str
         with ThreadPoolExecutor() as pool:
             server = pool.submit(stack.enter_context, _prefect(home / "prefect"))
             sandbox = stack.enter_context(running_sandbox(seed, START))
-            store = _fresh_store(database, folder)
+            settings = _settings(home, _cleared(database, folder), journey, sandbox)
+            store = open_store(settings)
             stack.callback(store.close)
+            _set_up(store)
             api_url = server.result()
         clock = VirtualClock(START)
-        use_runtime(Runtime(_settings(home, store, journey, sandbox), store, clock))
+        use_runtime(Runtime(settings, store, clock))
         yield Stage(store, clock, sandbox, api_url, inbox)
 
 
@@ -87,32 +90,37 @@ def demo_sources(journey: ComplaintJourney, inbox: Path) -> ComplaintJourney:
     return ComplaintJourney.model_validate(data)
 
 
-def _fresh_store(database: str | None, folder: Path) -> Store:
+def _cleared(database: str | None, folder: Path) -> str:
+    """The URL of the demo's database, without what the last demo left there."""
     if database is None:
-        database = f"sqlite:///{folder / 'amends.db'}"
         for leftover in folder.glob("amends.db*"):
             leftover.unlink()
-    store = Store(database)
-    if store.is_postgres:
-        with store.begin() as tx:
-            tx.exec_driver_sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
-            tx.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
-        store.close()
-        url = sa.make_url(database).update_query_dict({"options": f"-csearch_path={SCHEMA}"})
-        store = Store(url.render_as_string(hide_password=False))
+        return f"sqlite:///{folder / 'amends.db'}"
+    url = sa.make_url(database)
+    if url.get_backend_name() != "postgresql":
+        return database
+    engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), hide_parameters=True)
+    with engine.begin() as tx:
+        tx.exec_driver_sql(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE")
+        tx.exec_driver_sql(f"CREATE SCHEMA {SCHEMA}")
+    engine.dispose()
+    url = url.update_query_dict({"options": f"-csearch_path={SCHEMA}"})
+    return url.render_as_string(hide_password=False)
+
+
+def _set_up(store: Store) -> None:
     store.migrate()
     with store.read() as tx:
         if tx.execute(sa.select(feedbacks.c.id).limit(1)).first() is not None:
             raise StageProblem("that database holds feedback already; give the demo an empty or a new one")
-    return store
 
 
-def _settings(home: Path, store: Store, journey: ComplaintJourney, sandbox: Sandbox) -> Settings:
+def _settings(home: Path, database: str, journey: ComplaintJourney, sandbox: Sandbox) -> Settings:
     """Settings that can reach the sandbox and nobody else, whatever the environment says."""
     notify = sandbox.url.replace("http://", "json://") + "/notify"
     return Settings(
         home=home,
-        database_url=SecretStr(store.engine.url.render_as_string(hide_password=False)),
+        database_url=SecretStr(database),
         zalo=ZaloSettings(
             app_id="sandbox-app",
             secret_key=SecretStr("sandbox-secret"),

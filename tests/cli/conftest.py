@@ -17,6 +17,7 @@ from cli.main import app
 from flows.complaint import complaint
 from sandbox.process import Sandbox
 from tasks.sweep import Runtime
+from tests.conftest import KEY
 
 PHONE = "0912345678"
 SECRETS = ("sandbox-secret", "sandbox-refresh-token")
@@ -39,6 +40,7 @@ def environment(
     settings = {
         "AMENDS_HOME": str(tmp_path / "home"),
         "AMENDS_DATABASE_URL": database_url,
+        "AMENDS_ENCRYPTION_KEYS": json.dumps([KEY]),
         "AMENDS_ZALO__APP_ID": "sandbox-app",
         "AMENDS_ZALO__SECRET_KEY": SECRETS[0],
         "AMENDS_ZALO__REFRESH_TOKEN": SECRETS[1],

@@ -24,8 +24,9 @@ from amends.encryption import cipher_of
 from amends.settings import Settings
 from amends.store import credentials, webhook_events
 from amends.store.engine import Store
+from amends.store.opening import open_spool
 from amends.store.schema import feedbacks
-from amends.store.spool import Arrived, Spool
+from amends.store.spool import Arrived
 from cli.keeping_desk import unlocked
 from flows.complaint import complaint
 from sandbox.oauth import OA_ID, OA_SECRET
@@ -191,7 +192,7 @@ async def test_a_desk_killed_after_its_200_loses_nothing_and_doubles_nothing(
     assert len(notified(sandbox)) == 5
     assert taken_in(store) == 5
     # The vendor repeats what it got no answer to, and a later desk takes it for new.
-    spool = Spool(Settings().spool_file())
+    spool = open_spool(Settings())
     spool.forget(SystemClock().now())
     assert spool.put([Arrived("webhook:till", "msg_3", SystemClock().now(), rating(3))]) == [True]
     spool.close()

@@ -35,7 +35,10 @@ def test_every_command_has_a_help_page() -> None:
     for words in (
         *(("demo",), ("check",), ("run",), ("import",), ("serve",), ("sandbox",), ("status",), ("case",)),
         *(("ticket", "list"), ("ticket", "take"), ("ticket", "solve")),
-        *(("doctor",), ("desk",), ("key",), ("zalo", "login"), ("verify",)),
+        *(("doctor",), ("desk",), ("zalo", "login"), ("verify",)),
+        *(("key",), ("key", "rotate"), ("key", "status")),
+        *(("ledger", "settle"), ("quarantine", "requeue")),
+        *(("forget",), ("export",), ("optout",)),
     ):
         done = run_amends(*words, "--help")
         assert done.returncode == 0

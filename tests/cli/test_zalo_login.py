@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
-from amends.encryption import Cipher, cipher_of, is_sealed, new_key
+from amends.encryption import cipher_of, is_sealed
 from amends.settings import Settings
 from amends.store import credentials, incidents
 from amends.store.engine import Store
@@ -274,14 +274,3 @@ async def test_a_dead_refresh_token_is_one_incident_and_a_new_login_sends_what_w
     ]
     with store.read() as tx:
         assert incidents.still_open(tx) == []
-
-
-def test_a_printed_key_seals_and_opens(amends: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = (amends("key").stdout.strip() for _ in range(2))
-    assert first != second
-    old = Cipher([first])
-    monkeypatch.setenv("AMENDS_ENCRYPTION_KEYS", json.dumps([second, first]))
-    both = cipher_of(Settings())
-    assert both.open(old.seal("token")) == "token"
-    assert Cipher([second]).open(both.seal("token")) == "token"
-    assert len(first) == len(new_key())

@@ -21,6 +21,7 @@ from structlog.testing import capture_logs
 
 from amends.domain.outcome import Outcome, OutcomeClass
 from connectors.errors import VendorUnavailable
+from connectors.fence import FENCED, leaving_before
 from connectors.ports import Channel, Message, Recipient
 from tests.connectors.rig import EMAIL, NOW, PHONE, SECRETS, Request, http, message, unused_port
 
@@ -228,6 +229,15 @@ async def _check_nobody(connector: Connector, caplog: pytest.LogCaptureFixture) 
         assert opened.received() == 0
 
 
+async def _check_fence(connector: Connector, caplog: pytest.LogCaptureFixture) -> None:
+    """A message whose sweep has slept through its lease does not leave, and comes back as surely not sent."""
+    async with connector.open(Trouble.NONE) as opened:
+        with leaving_before(NOW):
+            outcome = await opened.channel.send(connector.message)
+        assert (outcome.cls, outcome.code) == (OutcomeClass.RETRY_LATER, FENCED)
+        assert list(opened.marks()) == []
+
+
 async def _check_reads(connector: Connector, caplog: pytest.LogCaptureFixture) -> None:
     """A read that fails raises `VendorUnavailable`, whose text, traceback and log lines are free of persons."""
     caplog.set_level(logging.DEBUG)
@@ -259,6 +269,7 @@ CHECKS = [
     Check("again after a doubt", _check_repeat_after_doubt),
     Check("text that no wire carries", _check_odd_text),
     Check("nobody to reach", _check_nobody),
+    Check("too late to leave", _check_fence),
     Check("reads that fail", _check_reads),
     Check("after closing", _check_open_only),
 ]

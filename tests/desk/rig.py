@@ -17,13 +17,14 @@ from pydantic import SecretStr
 
 from amends.clock import VirtualClock
 from amends.settings import Settings, ZaloSettings
+from amends.store.opening import open_spool
 from amends.store.spool import Spool, Spooled
 from desk.app import create_app
 from desk.counts import Counts, Outcome
 from desk.limits import Limits
 from desk.serving import listen, serve_desk
 from desk.writer import SpoolWriter
-from tests.conftest import MONDAY
+from tests.conftest import KEY, MONDAY
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD_SECRET = "whsec_" + b64encode(b"the secret before this one").decode()
@@ -45,6 +46,7 @@ def desk_settings(home: Path) -> Settings:
     """One account with an app of its own, two that share an app and its secret, one without a secret."""
     return Settings(
         home=home,
+        encryption_keys=[SecretStr(KEY)],
         zalo=zalo("app-1", "oa-1", OA_SECRET),
         zalo_accounts={
             "hanoi": zalo("app-2", "oa-2", "shared-secret"),
@@ -168,7 +170,7 @@ async def running_desk(
 ) -> AsyncIterator[Desk]:
     """Serve a desk with `desk_settings` at Monday 09:00 until the end of the block."""
     settings, clock, counts = desk_settings(home), VirtualClock(MONDAY), WatchedCounts()
-    spool = spool or Spool(settings.spool_file())
+    spool = spool or open_spool(settings)
     arrivals: list[str] = []
     trouble: dict[str, str] = {}
     with SpoolWriter(spool, deadline_seconds=deadline_seconds, queue_limit=queue_limit) as writer:

@@ -19,14 +19,14 @@ from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from amends.settings import Settings
 from amends.store import webhook_events
-from amends.store.engine import Store
+from amends.store.opening import open_spool, open_store
 from amends.store.schema import feedbacks
 from amends.store.spool import Arrived, Spool
 from desk.counts import Counts
 from desk.reaction import FORGET_EVERY, REMEMBER, Reaction, Respond
 from tasks.sweep import Runtime
 from tasks.webhooks import doors_of
-from tests.conftest import MONDAY
+from tests.conftest import KEY, MONDAY
 from tests.desk.rig import SECRET
 
 DOOR = "webhook:till"
@@ -90,11 +90,12 @@ def running(tmp_path: Path, till: ComplaintJourney, clock: VirtualClock) -> Run:
     ) -> AsyncIterator[Bench]:
         settings = Settings(
             home=tmp_path,
+            encryption_keys=[SecretStr(KEY)],
             database_url=SecretStr(f"sqlite:///{tmp_path / 'amends.db'}"),
             webhook_secrets={"till": SecretStr(SECRET)},
         )
-        runtime = Runtime(settings, Store(settings.database()), clock)
-        spool, counts = Spool(settings.spool_file()), Counts()
+        runtime = Runtime(settings, open_store(settings), clock)
+        spool, counts = open_spool(settings), Counts()
 
         async def note(journey: ComplaintJourney) -> None:
             await bench.responses.put(journey.name)

@@ -14,7 +14,7 @@ from desk.app import create_app
 from desk.counts import Counts
 from desk.limits import Limits
 from desk.writer import SpoolWriter
-from tests.conftest import MONDAY
+from tests.conftest import CIPHER, MONDAY
 from tests.desk.rig import (
     NOW_S,
     OLD_SECRET,
@@ -146,7 +146,10 @@ async def test_unknown_sources_are_counted_under_one_name(desk: Desk) -> None:
 async def test_a_source_without_a_usable_secret_keeps_the_desk_from_starting(tmp_path: Path) -> None:
     settings = desk_settings(tmp_path)
     broken: dict[str, Any] = {"webhook_secrets": {"till": SecretStr("whsec_hunter2!")}}
-    with SpoolWriter(Spool(tmp_path / "s")) as writer, pytest.raises(ValueError, match="till") as caught:
+    with (
+        SpoolWriter(Spool(tmp_path / "s", CIPHER)) as writer,
+        pytest.raises(ValueError, match="till") as caught,
+    ):
         create_app(
             settings.model_copy(update=broken),
             VirtualClock(MONDAY),

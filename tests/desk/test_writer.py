@@ -10,7 +10,7 @@ import pytest
 
 from amends.store.spool import Arrived, Spool, SpoolFull
 from desk.writer import SpoolWriter, Unavailable
-from tests.conftest import MONDAY
+from tests.conftest import CIPHER, MONDAY
 from tests.desk.rig import Desk, by_standard, by_zalo, desk_settings, running_desk, wrote
 
 
@@ -18,7 +18,7 @@ class GatedSpool(Spool):
     """A spool whose commits wait at a gate, and that keeps count of them."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, CIPHER)
         self.gate, self.reached = threading.Event(), threading.Event()
         self.gate.set()
         self.sizes: list[int] = []
@@ -108,7 +108,7 @@ async def test_the_same_bytes_after_a_503_are_no_replay(tmp_path: Path, spool: G
 
 
 async def test_a_full_spool_is_answered_503_until_there_is_room(tmp_path: Path) -> None:
-    spool = Spool(desk_settings(tmp_path).spool_file(), limit_rows=1)
+    spool = Spool(desk_settings(tmp_path).spool_file(), CIPHER, limit_rows=1)
     async with running_desk(tmp_path, spool=spool) as desk:
         assert (await desk.zalo(by_zalo(wrote("m1")))).status_code == 200
         full = await desk.zalo(by_zalo(wrote("m2")))

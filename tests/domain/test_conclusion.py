@@ -35,6 +35,15 @@ def test_an_answer_counts_even_where_the_sweep_that_asked_died() -> None:
     assert conclude(case(survey=answered), JOURNEY, NINE) == Conclusion(CaseOutcome.SATISFIED, "")
 
 
+def test_an_answer_counts_even_to_a_survey_that_was_thought_lost() -> None:
+    answered = asked(
+        answered_at=NINE, satisfied=True, skipped=CaseOutcome.UNREACHABLE, reason="5 of 5 is above 3"
+    )
+    assert conclude(case(survey=answered), JOURNEY, NINE) == Conclusion(
+        CaseOutcome.SATISFIED, "5 of 5 is above 3"
+    )
+
+
 def test_a_survey_never_asked_ends_suppressed() -> None:
     never = Conclusion(CaseOutcome.SUPPRESSED, "the survey was never asked")
     assert conclude(case(survey=SurveyResult()), JOURNEY, NINE) == never

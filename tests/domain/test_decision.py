@@ -103,6 +103,32 @@ def test_an_unknown_fate_stops_the_chain_even_for_a_closed_case() -> None:
     assert decision.result == "uncertain"
 
 
+def test_a_cancelled_message_is_over_and_no_other_channel_is_tried() -> None:
+    decision = decide(effects=[unreachable("zns"), effect("email", EffectState.CANCELLED)])
+    assert decision == Finish("cancelled", "email was cancelled, and no other channel is tried")
+
+
+def test_what_was_put_back_is_sent_where_it_was_and_nowhere_else() -> None:
+    """A cancelled mail does not hold back a ZNS that an operator retries, nor is it sent when that is refused."""
+    put_back = effect("zns", EffectState.WAITING)
+    cancelled = effect("email", EffectState.CANCELLED)
+    assert sent(decide(effects=[put_back, cancelled])).channel == "zns"
+    refused = decide(effects=[unreachable("zns"), cancelled])
+    assert isinstance(refused, Finish)
+    assert refused.result == "cancelled"
+
+
+def test_a_channel_that_waits_for_another_try_comes_before_those_not_tried() -> None:
+    """A mail is on its way to be sent again; that a ZNS could be tried first by now does not matter."""
+    assert sent(decide(effects=[effect("email", EffectState.WAITING)])).channel == "email"
+
+
+def test_what_may_be_sent_after_the_end_of_the_case_is_sent() -> None:
+    closed = case(closed_at=NINE)
+    assert isinstance(decide(closed, even_if_closed=True), Send)
+    assert decide(closed) == Finish("suppressed", "the case is closed")
+
+
 def test_another_ordinal_is_another_message() -> None:
     assert sent(decide(effects=[effect("zns", EffectState.ACCEPTED)], ordinal=1)).ordinal == 1
 
@@ -253,8 +279,10 @@ def test_what_is_sent_has_an_address_and_was_not_refused_there(
     decision = decide(of, history, now=now, ordinal=ordinal)
     if isinstance(decision, Send):
         assert of.customer.phone if decision.channel == "zns" else of.customer.email
-        refused = {e.channel for e in history if e.ordinal == ordinal and e.state is EffectState.REFUSED}
-        assert decision.channel not in refused
+        mine = {e.channel: e.state for e in history if e.ordinal == ordinal}
+        assert mine.get(decision.channel) not in (EffectState.REFUSED, EffectState.CANCELLED)
+        if EffectState.WAITING in mine.values() and of.customer.phone and of.customer.email:
+            assert mine.get(decision.channel) is EffectState.WAITING
         assert not JOURNEY.quiet.is_quiet(now)
 
 

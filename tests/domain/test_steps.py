@@ -78,6 +78,7 @@ def test_agents_are_told_at_night_too() -> None:
     [
         ([told(0)], Finish("sent", "lan was told")),
         ([told(0, EffectState.REFUSED, code="404")], Finish("refused", "lan could not be told (code 404)")),
+        ([told(0, EffectState.CANCELLED)], Finish("cancelled", "the message to lan was cancelled")),
     ],
 )
 def test_a_settled_notification_is_over(effects: list[Effect], result: Finish) -> None:
@@ -166,8 +167,9 @@ def test_a_sweep_that_comes_late_tells_every_rung_in_order() -> None:
     assert watch(late, [level(1), level(2)]) == Finish("watched", "the ladder has been climbed")
 
 
-def test_a_rung_that_cannot_be_told_does_not_block_the_next() -> None:
-    assert raised(watch(LAST_RUNG_AT, [level(0), level(1, EffectState.REFUSED)])) == (2, "care_manager")
+@pytest.mark.parametrize("state", [EffectState.REFUSED, EffectState.CANCELLED])
+def test_a_rung_that_cannot_be_told_does_not_block_the_next(state: EffectState) -> None:
+    assert raised(watch(LAST_RUNG_AT, [level(0), level(1, state)])) == (2, "care_manager")
 
 
 @pytest.mark.parametrize("state", [EffectState.UNCERTAIN, EffectState.WAITING])
@@ -340,6 +342,12 @@ def test_the_holdout_gets_no_voucher() -> None:
     held = [id_ for id_, refusal in refused.items() if refusal == Finish("suppressed", "holdout of 30 %")]
     assert held == [id_ for id_ in range(1, 500) if in_holdout("complaint", "reward", id_, 30)]
     assert {refusal for refusal in refused.values() if refusal is None} == {None}
+
+
+def test_a_voucher_goes_out_after_the_end_of_the_case_too() -> None:
+    """Closing follows the reward: a voucher that is put back finds its case closed."""
+    closed = case(ticket=solved(), outcome=CaseOutcome.SATISFIED, closed_at=NINE)
+    assert isinstance(steps.reward(closed, [], JOURNEY, NINE, VOUCHER), Send)
 
 
 def test_an_opted_out_customer_gets_no_voucher_message() -> None:

@@ -16,6 +16,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_s
 
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
+from amends.encryption import cipher_of
 from amends.settings import Settings
 from amends.store.engine import Store
 from flows.complaint import complaint
@@ -60,7 +61,7 @@ def start_sweep(orders: Orders) -> multiprocessing.process.BaseProcess:
 def sweep_in_child(orders: Orders) -> None:
     """One sweep; exit code 0 when it lived to its end, -9 when it was killed on the way."""
     os.environ["PREFECT_HOME"] = str(Path(orders.settings.home) / "prefect-child")
-    store = Store(orders.database_url)
+    store = Store(orders.database_url, cipher_of(orders.settings))
     if orders.kill_at:
         _arm(store, orders)
     use_runtime(Runtime(orders.settings, store, VirtualClock(orders.now)))

@@ -15,8 +15,8 @@ from amends.clock import VirtualClock
 from amends.domain.effects import Step
 from amends.domain.journey import ComplaintJourney
 from amends.store import reports, timeline
+from amends.store.opening import open_spool
 from amends.store.schema import agenda, cases, customers, effects, incidents
-from amends.store.spool import Spool
 from amends.store.timeline import Entry
 from desk.app import create_app
 from desk.counts import Counts
@@ -212,7 +212,7 @@ def _wrong(one: Message, listed: set[tuple[str, str]]) -> Iterator[str]:
                 yield f"uncertain, and the timeline says {one.told}"
             if (one.case, one.step) not in listed:
                 yield "uncertain, and not listed with a reason"
-        case "waiting" if one.over and one.step == Step.REMIND:
+        case "cancelled" if one.over and one.step == Step.REMIND:
             if one.taken:  # a reminder that came too late, because the customer has answered
                 yield "given up, and in the book"
         case _:
@@ -254,7 +254,7 @@ def rehearsal(
 async def desk_of(rehearsal: Rehearsal) -> AsyncIterator[Counts]:
     """A real desk that takes the sandbox's webhooks; what it spools is taken in by the next sweep."""
     settings, sandbox, counts = rehearsal.runtime.settings, rehearsal.sandbox, Counts()
-    spool = Spool(settings.spool_file())
+    spool = open_spool(settings)
     with SpoolWriter(spool) as writer:
         app = create_app(settings, rehearsal.clock, writer, counts, lambda _door: None, dict)
         listener = listen("127.0.0.1", 0)

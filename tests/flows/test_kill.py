@@ -17,7 +17,7 @@ from amends.store.schema import effects
 from flows.complaint import complaint
 from sandbox.process import Sandbox
 from tasks.sweep import Runtime, use_runtime
-from tests.conftest import copy_database
+from tests.conftest import CIPHER, copy_database
 from tests.flows.bench import BEST_MARK, NEVER_RATES, drop_reviews, move, review, sent, solve_all
 from tests.flows.child import Orders, start_sweep
 
@@ -62,7 +62,7 @@ async def test_a_sweep_killed_at_any_ledger_transition_is_finished_by_the_next(
         """From the busy morning's database: a sweep killed there, then a whole one after the lease."""
         before = len(sandbox.book())
         url = copy_database(origin, tmp_path, f"kill{kill_at}")
-        store = Store(url)
+        store = Store(url, CIPHER)
         start = VirtualClock(clock.now())
         orders = Orders.of(Runtime(settings, store, start), journey, prefect_api, kill_at)
         exit_code = 0

@@ -19,7 +19,7 @@ from flows.complaint import complaint
 from sandbox.process import Sandbox
 from tasks.ratings import as_feedback
 from tasks.sweep import Runtime, use_runtime
-from tests.conftest import MONDAY
+from tests.conftest import CIPHER, MONDAY
 from tests.flows.bench import BEST_MARK, drop_reviews, move, review, sent, solve_all
 
 ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -150,7 +150,7 @@ def test_a_database_error_does_not_quote_what_was_to_be_written(store: Store) ->
 
 def test_the_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
     file = tmp_path / "home" / "amends.db"
-    store = Store(f"sqlite:///{file}")
+    store = Store(f"sqlite:///{file}", CIPHER)
     store.migrate()
     with store.begin() as tx:
         tx.execute(customers.insert().values(key="x"))

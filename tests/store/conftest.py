@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 
 from amends.store.engine import Store
+from tests.conftest import CIPHER
 from tests.store.rows import new_postgres, wipe
 
 
 @pytest.fixture(scope="session")
 def kept_postgres(postgres_server: str, postgres_template: str) -> Iterator[Store]:
-    store = Store(new_postgres(postgres_server, postgres_template))
+    store = Store(new_postgres(postgres_server, postgres_template), CIPHER)
     yield store
     store.close()
 
 
 @pytest.fixture(scope="session")
 def kept_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store(f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'amends.db'}")
+    store = Store(f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'amends.db'}", CIPHER)
     store.migrate()
     yield store
     store.close()

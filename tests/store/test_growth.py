@@ -10,21 +10,46 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from amends.domain.effects import Step
-from amends.store import agenda, cases, inbox, journeys, ledger, surveys, tickets, upkeep, vouchers
+from amends.domain.effects import EffectState, Step
+from amends.store import (
+    agenda,
+    cases,
+    forgetting,
+    inbox,
+    journeys,
+    ledger,
+    ledger_lookups,
+    resealing,
+    retention,
+    surveys,
+    tickets,
+    upkeep,
+    vouchers,
+)
 from amends.store.engine import Store, Tx
+from amends.store.ledger_lookups import EffectFilter
+from amends.store.operator_log import Deed
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import cases as cases_table
-from amends.store.schema import customers, effects, feedbacks, sla_clocks
+from amends.store.schema import (
+    customers,
+    effects,
+    feedbacks,
+    operator_log,
+    quarantine,
+    sla_clocks,
+    webhook_events,
+)
 from amends.store.schema import surveys as surveys_table
 from amends.store.schema import tickets as tickets_table
 from amends.store.schema import timeline as timeline_table
 from amends.store.schema import vouchers as vouchers_table
+from tests.conftest import CIPHER
 from tests.domain.examples import HOUR, JOURNEY, NINE
-from tests.store.rows import claim_of, intent, new_postgres
+from tests.store.rows import claim_of, feedback, intent, new_postgres
 
 GROWING = {"customers", "cases", "feedbacks", "agenda", "effects", "tickets", "sla_clocks", "surveys"}
-GROWING |= {"timeline", "vouchers"}
+GROWING |= {"timeline", "vouchers", "quarantine", "webhook_events", "operator_log"}
 IDLE = 3_000
 """Cases that nothing is due for, each with a row in every table that grows."""
 
@@ -115,18 +140,41 @@ def fill(tx: Tx) -> None:
     add(timeline_table, case_id=lambda i: i, at=NINE, event="case.opened", actor="amends")
     add(vouchers_table, journey="complaint", code=str, case_id=lambda i: i, state="issued", value_vnd=50_000)
 
+    add(
+        quarantine,
+        journey="complaint",
+        source="marketplace",
+        fingerprint=str,
+        location="",
+        problems=[],
+        raw={},
+        received_at=NINE,
+        state=lambda i: "open" if i % 2 else "dropped",
+        settled_at=lambda i: None if i % 2 else NINE,
+    )
+    add(
+        webhook_events,
+        door="zalo:default",
+        key=str,
+        name="follow",
+        received_at=NINE,
+        occurred_at=NINE,
+        state="done",
+    )
+    add(operator_log, at=NINE, actor="mai", action="forget", subject=lambda i: f"customer {i}")
+
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A store with many idle cases, whose database knows its own statistics."""
     if request.param == "sqlite":
-        store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}")
+        store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}", CIPHER)
         store.migrate()
     else:
         server, template = (
             request.getfixturevalue(name) for name in ("postgres_server", "postgres_template")
         )
-        store = Store(new_postgres(server, template))
+        store = Store(new_postgres(server, template), CIPHER)
     with store.begin() as tx:
         fill(tx)
         tx.execute(sa.text("ANALYZE"))
@@ -203,6 +251,7 @@ def some_case(tx: Tx) -> Any:
     return next(iter(cases.load(tx, [7], messages_since=NINE).values()))
 
 
+OLD = NINE - HOUR
 LEASE = {"now": NINE, "owner": "one", "lease_until": NINE + HOUR}
 WORK: dict[str, Callable[[Tx], object]] = {
     "agenda.is_due": lambda tx: agenda.is_due(tx, "complaint", Step.CONCLUDE, NINE),
@@ -225,10 +274,26 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
     "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
     "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
+    "ledger_lookups.list_effects": lambda tx: ledger_lookups.list_effects(
+        tx, EffectFilter([EffectState.UNCERTAIN], Step.ACKNOWLEDGE), limit=100
+    ),
+    "ledger_lookups.list_effects of a case": lambda tx: ledger_lookups.list_effects(
+        tx, EffectFilter(case_id=7), limit=100
+    ),
     "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, 7, NINE),
     "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
     "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
+    "resealing.reseal": lambda tx: resealing.reseal(tx, 5),
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
+    "retention.webhook_events_before": lambda tx: retention.webhook_events_before(tx, OLD, 5),
+    "retention.operator_log_before": lambda tx: retention.operator_log_before(tx, OLD, 5),
+    "retention.intake_counts_before": lambda tx: retention.intake_counts_before(tx, OLD, 5),
+    "retention.incidents_before": lambda tx: retention.incidents_before(tx, OLD, 5),
+    "retention.quarantine_before": lambda tx: retention.quarantine_before(tx, OLD, OLD, 5, NINE),
+    "retention.customers_before": lambda tx: retention.customers_before(tx, OLD, 2, NINE),
+    "retention.feedback_texts_before": lambda tx: retention.feedback_texts_before(tx, NINE + HOUR, 5),
+    "forgetting.anonymise": lambda tx: forgetting.anonymise(tx, [7], Deed(NINE, "mai", "forget", "")),
+    "inbox.receive: whom we have forgotten": lambda tx: inbox._without_forgotten(tx, [feedback("7")]),
     "upkeep.open_cases": lambda tx: upkeep.open_cases(tx, "complaint", 7, 2),
     "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
     "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),

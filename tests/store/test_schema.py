@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from amends.store import migrate
 from amends.store.engine import Store
 from amends.store.schema import customers, metadata
-from tests.conftest import ROOT
+from tests.conftest import CIPHER, KEY, ROOT
 from tests.domain.examples import NINE
 from tests.store.rows import add_customer, at_once
 
 
 def test_the_migrated_schema_is_the_one_the_code_speaks_of(empty_url: str) -> None:
-    store = Store(empty_url)
+    store = Store(empty_url, CIPHER)
     store.migrate()
     with store.read() as tx:
         context = MigrationContext.configure(tx, opts={"compare_type": True})
@@ -59,7 +59,7 @@ def test_the_head_the_code_checks_for_is_the_newest_migration() -> None:
 
 
 def test_migrating_again_changes_nothing(empty_url: str) -> None:
-    store = Store(empty_url)
+    store = Store(empty_url, CIPHER)
     store.migrate()
     with store.begin() as tx:
         customer_id = add_customer(tx)
@@ -71,7 +71,7 @@ def test_migrating_again_changes_nothing(empty_url: str) -> None:
 
 def test_threads_that_migrate_at_once_migrate_once(empty_url: str) -> None:
     def start() -> int:
-        store = Store(empty_url)
+        store = Store(empty_url, CIPHER)
         store.migrate()
         with store.read() as tx:
             found = len(tx.execute(sa.select(customers)).all())
@@ -82,7 +82,10 @@ def test_threads_that_migrate_at_once_migrate_once(empty_url: str) -> None:
 
 
 def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
-    program = f"from amends.store.engine import Store; Store({empty_url!r}).migrate()"
+    program = (
+        "from amends.encryption import Cipher; from amends.store.engine import Store; "
+        f"Store({empty_url!r}, Cipher([{KEY!r}])).migrate()"
+    )
 
     def start() -> str:
         return run(
@@ -90,7 +93,7 @@ def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
         ).stderr
 
     assert at_once([start] * 2) == [""] * 2
-    store = Store(empty_url)
+    store = Store(empty_url, CIPHER)
     with store.read() as tx:
         assert sa.inspect(tx).has_table("vouchers")
     store.close()
@@ -99,7 +102,7 @@ def test_processes_that_start_together_migrate_once(empty_url: str) -> None:
 @pytest.mark.parametrize("url", ["mysql+pymysql://care:s3cret@db/amends", "oracle://care:s3cret@db/amends"])
 def test_other_databases_are_refused_without_showing_the_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"is not supported; use sqlite:///file\.db or postgresql") as caught:
-        Store(url)
+        Store(url, CIPHER)
     assert "s3cret" not in str(caught.value)
 
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from amends.encryption import Cipher, KeyProblem, new_key
 from amends.store.spool import Arrived, Spool, SpoolFull
+from tests.conftest import CIPHER, KEY, ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 NINE = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)
 
 
@@ -29,7 +30,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def spool(path: Path) -> Iterator[Spool]:
-    spool = Spool(path)
+    spool = Spool(path, CIPHER)
     yield spool
     spool.close()
 
@@ -56,6 +57,31 @@ def test_what_is_put_comes_back_whole(spool: Spool) -> None:
 def test_bodies_stay_out_of_logs(spool: Spool) -> None:
     spool.put([arrived("k", body=b"0987654321")])
     assert "0987654321" not in repr(spool.peek(1)) + repr(arrived("k", body=b"0987654321"))
+
+
+def test_a_body_is_sealed_on_disk_by_any_key_of_ours(spool: Spool, path: Path) -> None:
+    spool.put([arrived("k", body=b"0987654321")])
+    stored = path.read_bytes() + path.with_name(f"{path.name}-wal").read_bytes()
+    assert b"zalo:default" in stored
+    assert b"0987654321" not in stored
+    newer = Spool(path, Cipher([new_key(), KEY]))
+    assert [one.body for one in newer.peek(1)] == [b"0987654321"]
+    newer.close()
+
+
+def test_a_body_that_no_key_opens_waits_for_its_key(spool: Spool, path: Path) -> None:
+    spool.put([arrived("k", body=b"0987654321")])
+    other = Spool(path, Cipher([new_key()]))
+    with pytest.raises(KeyProblem, match="AMENDS_ENCRYPTION_KEYS"):
+        other.peek(1)
+    assert other.waiting() == 1
+    other.close()
+    assert keys(spool) == ["k"]
+
+
+def test_a_body_from_before_encryption_is_read_as_it_is(spool: Spool) -> None:
+    spool._writer.execute("INSERT INTO waiting VALUES (1, 'zalo:default', 'old', 0, ?, '')", (b"{}",))
+    assert [one.body for one in spool.peek(1)] == [b"{}"]
 
 
 def test_the_same_key_twice_is_one(spool: Spool) -> None:
@@ -116,7 +142,7 @@ def test_it_counts_what_waits(spool: Spool) -> None:
 
 
 def test_a_full_spool_takes_none_of_a_batch(path: Path) -> None:
-    spool = Spool(path, limit_rows=2)
+    spool = Spool(path, CIPHER, limit_rows=2)
     spool.put([arrived("a")])
     with pytest.raises(SpoolFull):
         spool.put([arrived("b"), arrived("c")])
@@ -128,7 +154,7 @@ def test_a_full_spool_takes_none_of_a_batch(path: Path) -> None:
 
 
 def test_bytes_fill_it_too(path: Path) -> None:
-    spool = Spool(path, limit_bytes=10)
+    spool = Spool(path, CIPHER, limit_bytes=150)
     assert spool.put([arrived("a", body=b"12345678")]) == [True]
     with pytest.raises(SpoolFull):
         spool.put([arrived("b", body=b"123")])
@@ -152,7 +178,7 @@ def test_only_its_owner_can_read_it(spool: Spool, path: Path) -> None:
 
 
 def test_two_processes_see_one_spool(spool: Spool, path: Path) -> None:
-    other = Spool(path)
+    other = Spool(path, CIPHER)
     spool.put([arrived("a")])
     assert other.put([arrived("a"), arrived("b")]) == [False, True]
     assert keys(spool) == keys(other) == ["a", "b"]
@@ -174,9 +200,10 @@ _CHILD = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from amends.encryption import Cipher
 from amends.store.spool import Arrived, Spool
 
-spool = Spool(Path(sys.argv[1]))
+spool = Spool(Path(sys.argv[1]), Cipher([sys.argv[3]]))
 for number in range(int(sys.argv[2])):
     new = spool.put([Arrived("zalo:default", str(number), datetime.now(UTC), b"{}")])
     print(number, *new, flush=True)
@@ -185,7 +212,7 @@ for number in range(int(sys.argv[2])):
 
 def child(path: Path, puts: int) -> subprocess.Popen[str]:
     """A process that puts the keys 0, 1, 2, ... and prints each with what `put` said, once it has said it."""
-    command = [sys.executable, "-c", _CHILD, str(path), str(puts)]
+    command = [sys.executable, "-c", _CHILD, str(path), str(puts), KEY]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
@@ -198,7 +225,7 @@ def test_kill_9_loses_nothing_that_put_has_returned_for(path: Path) -> None:
             told += [process.stdout.readline() for _ in range(50)]
             process.kill()
             told += process.stdout.read().splitlines()
-    spool = Spool(path)
+    spool = Spool(path, CIPHER)
     said = [line.split() for line in told if line.strip()]
     new = [words[0] for words in said if words[1:] == ["True"]]
     stored = keys_of_all(spool)
@@ -218,7 +245,7 @@ def test_many_processes_put_each_key_once(path: Path) -> None:
     assert [process.returncode for process in children] == [0, 0, 0]
     new = [line.split()[0] for output in outputs for line in output.splitlines() if line.endswith("True")]
     assert sorted(new, key=int) == [str(number) for number in range(200)]
-    spool = Spool(path)
+    spool = Spool(path, CIPHER)
     assert sorted(keys_of_all(spool), key=int) == sorted(new, key=int)
     spool.close()
 
@@ -241,7 +268,7 @@ _ACTIONS = st.one_of(
 def test_it_does_what_two_dictionaries_would(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, object]]
 ) -> None:
-    spool = Spool(tmp_path_factory.mktemp("spool") / "s", limit_rows=5)
+    spool = Spool(tmp_path_factory.mktemp("spool") / "s", CIPHER, limit_rows=5)
     waiting: dict[tuple[str, str], datetime] = {}
     seen: dict[tuple[str, str], datetime] = {}
     for minute, (action, value) in enumerate(actions):

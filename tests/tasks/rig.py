@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from amends.clock import Clock, VirtualClock
 from amends.domain.effects import EffectState, Step, tracking_id
@@ -23,6 +24,7 @@ from connectors.ports import Channel, RatingAnswer, RatingSource
 from connectors.registry import Connectors
 from connectors.zalo.account import ZaloAccount
 from tasks.sweep import Runtime, Sweep
+from tests.conftest import KEY
 from tests.domain.examples import JOURNEY, NINE
 from tests.store.rows import ACCEPTED, add_case, add_customer, intent
 
@@ -39,6 +41,7 @@ PHONE = "84912345678"
 def task_settings(home: Path) -> Settings:
     return Settings(
         home=home,
+        encryption_keys=[SecretStr(KEY)],
         zalo=ZaloSettings(app_id="app-1"),
         zalo_accounts={"hanoi": ZaloSettings(app_id="app-2")},
     )

@@ -11,8 +11,8 @@ from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from amends.store import cursors, incidents
 from amends.store.engine import Store
+from amends.store.opening import open_spool
 from amends.store.schema import feedbacks, quarantine
-from amends.store.spool import Spool
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.ports import RatingAnswer
 from tasks.poll import FIRST_POLL, GIVE_UP_AFTER, NEWS, POLL_OVERLAP, poll_announced, poll_ratings
@@ -77,7 +77,7 @@ class Shop:
     def webhook(self, key: str, msg_id: str, door: str = DOOR) -> None:
         """The webhook of an answer, which the desk has just received and moved."""
         settings = task_settings(self.home)
-        spool, now = Spool(settings.spool_file()), self.clock.now()
+        spool, now = open_spool(settings), self.clock.now()
         spool.put([by_zalo(key, rated(msg_id, at=now), door, now)])
         move_spooled(self.store, spool, doors_of([JOURNEY], settings), now)
         spool.close()

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.store.audit import audit
 from amends.store.engine import Store
+from tests.conftest import CIPHER
 from tests.store.rows import BUSY, REFUSED, wipe
 from tests.tasks.town import STEPS, Town, no_prefect
 
@@ -125,7 +126,7 @@ def play(store: Store, home: Path, *, examples: int, steps: int) -> None:
 def test_the_books_agree_after_anything() -> None:
     # Not in pytest's folder: where temporary files are kept in memory, commits cost nothing.
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(f"sqlite:///{folder}/amends.db")
+        store = Store(f"sqlite:///{folder}/amends.db", CIPHER)
         store.migrate()
         play(store, Path(folder), examples=30, steps=15)
         store.close()

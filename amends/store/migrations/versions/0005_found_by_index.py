@@ -1,17 +1,18 @@
-"""Open cases: an index for the daily look at what may have fallen off the agenda
+"""Found by an index: everything of one person, and open cases that may have fallen off the agenda
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0005
+Revises: 0004
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
+    op.create_index("ix_feedbacks_customer_id", "feedbacks", ["customer_id"])
     op.create_index(
         "ix_cases_open",
         "cases",
@@ -23,3 +24,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_cases_open", "cases")
+    op.drop_index("ix_feedbacks_customer_id", "feedbacks")

@@ -1,0 +1,145 @@
+"""Personal data sealed value by value, and hashed where it must be found again.
+
+Envelope encryption: values are sealed with AES-256-GCM under a data key of the installation's keyring, and the keyring
+is sealed by the installation's own keys (`encryption`). Changing one of those re-wraps a few rows. The index key makes
+keyed hashes (HMAC-SHA256) and lives as long as the installation: whoever has only the database cannot try out all
+phone numbers against them.
+"""
+
+import hmac
+import json
+import os
+from binascii import Error as NotBase64
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from amends.encryption import Cipher, KeyProblem
+
+MARK = "sealed1:"
+"""What a sealed value begins with: `sealed1:<id of the data key>:<base64>`. Others are from before encryption."""
+_NONCE_BYTES, _KEY_BYTES = 12, 32
+
+
+class SealBroken(KeyProblem):
+    """A sealed value does not open under its key: it was changed, or moved here from another column."""
+
+
+class Keys:
+    """The keyring in clear, for as long as a process lives: data keys by their id, and the index key."""
+
+    def __init__(self, data: Mapping[int, bytes], index: bytes) -> None:
+        self._ciphers = {number: AESGCM(key) for number, key in data.items()}
+        self._index = index
+        self.newest = max(data)
+        self.prefix = f"{MARK}{self.newest}:"
+        """What a value begins with that is sealed under the newest data key."""
+
+    def __repr__(self) -> str:
+        return f"Keys(***, newest={self.newest})"
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._ciphers
+
+    def seal(self, place: str, text: str) -> str:
+        """`text`, to be stored at `place` (`table.column`) and nowhere else. Nothing is sealed as nothing."""
+        if not text:
+            return text
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ciphers[self.newest].encrypt(nonce, text.encode(), place.encode())
+        return self.prefix + b2a_base64(nonce + sealed, newline=False).decode("ascii")
+
+    def open(self, place: str, stored: str) -> str:
+        """What was sealed for `place`; text without the mark comes back as it is. Raises SealBroken."""
+        number = data_key_of(stored)
+        if number is None:
+            return stored
+        try:
+            sealed = a2b_base64(stored[len(MARK) :].partition(":")[2], strict_mode=True)
+            nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+            return self._ciphers[number].decrypt(nonce, rest, place.encode()).decode()
+        except (InvalidTag, NotBase64, ValueError, KeyError):
+            raise SealBroken(
+                f"a value of {place} does not open: it was changed outside Amends; restore it from a backup"
+            ) from None
+
+    def hash(self, text: str) -> str:
+        """The keyed hash of `text`, 64 hex digits: the same text, the same hash, for ever."""
+        return hmac.digest(self._index, text.encode(), "sha256").hex()
+
+
+def data_key_of(stored: str) -> int | None:
+    """The id of the data key that sealed it; None for what is not sealed."""
+    if not stored.startswith(MARK):
+        return None
+    number = stored[len(MARK) :].partition(":")[0]
+    return int(number) if number.isdecimal() else None
+
+
+class Keyring:
+    """The keys, fetched when first needed, and again when a value names a data key that was added since."""
+
+    def __init__(self, fetch: Callable[[], Keys]) -> None:
+        """`fetch` may raise KeyProblem, and whatever the database raises when it is away."""
+        self._fetch = fetch
+        self._keys: Keys | None = None
+        self._fetching = Lock()
+
+    @property
+    def keys(self) -> Keys:
+        keys = self._keys
+        if keys is None:
+            with self._fetching:
+                keys = self._keys = self._keys or self._fetch()
+        return keys
+
+    def fetch_again(self) -> Keys:
+        with self._fetching:
+            keys = self._keys = self._fetch()
+        return keys
+
+    def seal(self, place: str, text: str) -> str:
+        return (self._keys or self.keys).seal(place, text)
+
+    def open(self, place: str, stored: str) -> str:
+        number = data_key_of(stored)
+        if number is None:
+            return stored
+        keys = self.keys if number in self.keys else self.fetch_again()
+        return keys.open(place, stored)
+
+    def hash(self, text: str) -> str:
+        return self.keys.hash(text)
+
+
+def new_secret() -> bytes:
+    """A fresh data key or index key."""
+    return os.urandom(_KEY_BYTES)
+
+
+def wrap(cipher: Cipher, secret: bytes) -> str:
+    """A key as the keyring stores it, sealed by the newest of the installation's own."""
+    return cipher.seal(b2a_base64(secret, newline=False).decode("ascii"))
+
+
+def unwrap(cipher: Cipher, wrapped: str) -> bytes:
+    """Raises KeyProblem when none of the installation's keys opens it."""
+    try:
+        return a2b_base64(cipher.open(wrapped))
+    except KeyProblem:
+        raise KeyProblem(
+            "no key of AMENDS_ENCRYPTION_KEYS, or of the key file in AMENDS_HOME, opens this database: put the key "
+            "it was made with back (behind newer ones)"
+        ) from None
+
+
+# Kept, because making an encoder takes longer than using it.
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def to_json(value: Any) -> str:
+    return _encoder.encode(value)
