@@ -111,11 +111,10 @@ def _record_answers(
         ):
             told = f"message {msg_id}: the customer has answered it"
             lines.append(timeline.Entry(proof.case_id, now, f"{proof.step}.proved", told))
-    first = surveys.answered(tx, noted)
-    ledger.abandon(tx, [agenda.Claim(0, answer.case_id, Step.REMIND, answer.cycle) for answer in first], now)
-    for answer in first:
+    for answer in surveys.answered(tx, noted):
         agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
-        agenda.cancel(tx, answer.case_id, Step.REMIND, "answered")
+        # Looked at once more rather than struck off: a sweep may have died while it was sending the reminder.
+        agenda.wake(tx, answer.case_id, Step.REMIND, now, [answer.cycle])
         lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
     timeline.append(tx, lines)
     if wordless:

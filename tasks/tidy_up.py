@@ -1,4 +1,4 @@
-"""Tidy up: settle doubts by asking the vendor, keep its tokens alive, and keep nothing for longer than is set."""
+"""Tidy up: settle doubts by asking the vendor, keep its tokens alive, keep nothing too long, and nothing in clear."""
 
 from amends.domain.contacts import mask
 from amends.domain.outcome import Outcome, OutcomeClass
@@ -8,12 +8,14 @@ from connectors.errors import VendorUnavailable
 from connectors.zalo.account import ZaloAccount
 from tasks.chunks import chunk_task
 from tasks.retention import keep_retention
+from tasks.sealing import seal_what_is_left
 from tasks.sweep import Sweep, at_account
 
 
 async def tidy_up(sweep: Sweep) -> None:
     """Ask Zalo about messages of unknown fate whose id we have; once a day, renew tokens nobody has used."""
     await keep_retention(sweep)
+    await seal_what_is_left(sweep)
     if sweep.connectors.zalo is None:
         return
     if sweep.read_back:  # the doubts of this sweep are settled by `reconcile`
