@@ -33,7 +33,7 @@ class AnyTown(RuleBasedStateMachine):
     store: Store
     home: Path
 
-    @initialize(stage=st.sampled_from([4, 3, 2, 1, 0]), answers=ANSWERS)
+    @initialize(stage=st.sampled_from([5, 4, 2, 1]), answers=ANSWERS)
     def begin(self, stage: int, answers: list[Outcome | None]) -> None:
         """Cases that have come some way already: few random walks would bring them as far."""
         wipe(self.store)
@@ -42,18 +42,21 @@ class AnyTown(RuleBasedStateMachine):
             town.rate(person, 1.0 + person)
         town.judge()
         if stage > 0:
-            town.sweep(answers)
+            town.sweep(answers if stage < 3 else ())
         if stage > 1:
-            town.solve(0)
-            town.solve(0)
+            for _ in range(3):
+                town.solve()
             town.clock.advance(timedelta(hours=5))
             town.sweep()
         if stage > 2:
             town.answer(5)
             town.answer(1, 1)
+            town.answer(5, 2)
             town.judge()
         if stage > 3:
             town.run(STEPS["survey"])
+        if stage > 4:
+            town.run(STEPS["reward"], answers)
 
     @rule(person=st.integers(0, 3), rating=st.sampled_from([1.0, 3.0, 5.0, None]))
     def somebody_rates(self, person: int, rating: float | None) -> None:
@@ -128,7 +131,7 @@ def test_the_books_agree_after_anything() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/amends.db", CIPHER)
         store.migrate()
-        play(store, Path(folder), examples=30, steps=15)
+        play(store, Path(folder), examples=20, steps=15)
         store.close()
 
 
