@@ -33,14 +33,15 @@ async def receive(sweep: Sweep) -> None:
 async def read_files_again(sweep: Sweep) -> Counter[str]:
     """Read the files again that seem unchanged; returns the rows that nothing had brought, by source.
 
-    A changed file is left to `receive`. Size and time of a file can stay the same while its rows do not: some
-    exports write in place, some copies keep the time.
+    A changed file is left to `receive`, and so is one that was last written before what is read back. Size and time
+    of a file can stay the same while its rows do not: some exports write in place.
     """
     missed: Counter[str] = Counter()
+    since = (sweep.now() - sweep.read_back).timestamp()
     for source in sweep.journey.sources:
         if isinstance(source, FileSource):
             for path, cursor, stamp in _files(sweep, source):
-                if _read_up_to(sweep, cursor) == stamp:
+                if path.stat().st_mtime >= since and _read_up_to(sweep, cursor) == stamp:
                     missed[source.name] += await _take_in_file(sweep, source, path, cursor, stamp)
     return +missed
 
