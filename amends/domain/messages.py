@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from functools import lru_cache
 
-from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateSyntaxError, meta
+
+from amends.domain import template_language as language
 
 VOUCHER_VARIABLES = frozenset({"voucher_code", "voucher_value", "voucher_expires"})
 """What only the message that brings the voucher can fill in."""
@@ -13,36 +13,47 @@ VARIABLES = (
     frozenset({"customer_name", "case_code", "brand", "branch", "product", "stars"}) | VOUCHER_VARIABLES
 )
 
-_environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+LONGEST = 10_000
+"""Characters of a text filled in: more is a mistake, and no channel takes it."""
+_SHOWN = 80
 
 
 def check_template(text: str) -> None:
     """Raise ValueError, naming the fix, when `text` is no template or could not be filled in for some customer.
 
-    It is filled in for trial: what fails now would otherwise fail in a sweep, for every customer, again and again.
+    It is filled in for trial, every branch of it: what fails now would otherwise fail in a sweep, again and again.
     """
     try:
-        used = variables_of(text)
+        tree = language.parse(text)
     except TemplateSyntaxError as error:
         raise ValueError(
-            f"{text!r} is no valid template ({error.message}); write variables as {{{{ name }}}}"
+            f"{_shown(text)} is no valid template ({error.message}); write variables as {{{{ name }}}}"
         ) from None
-    if unknown := used - VARIABLES:
+    except ValueError as error:  # too long, too deep, a number of 5,000 digits
+        raise ValueError(f"{_shown(text)} is no valid template: {_first_words(error)}") from None
+    if wrong := language.forbidden(tree):
         raise ValueError(
-            f"{text!r} uses {min(unknown)!r}, which is not known; use one of {', '.join(sorted(VARIABLES))}"
+            f"{_shown(text)} cannot be filled in ({wrong}); use the variables as they are, {{{{ name }}}}"
         )
-    for sample in _SAMPLES:
-        try:
-            _compile(text).render(sample)
-        except Exception as error:  # a template can fail in as many ways as a program
-            raise ValueError(
-                f"{text!r} cannot be filled in ({error}); use the variables as they are, {{{{ name }}}}"
-            ) from None
+    if unknown := meta.find_undeclared_variables(tree) - VARIABLES:
+        raise ValueError(
+            f"{_shown(text)} uses {min(unknown)!r}, which is not known; use one of {', '.join(sorted(VARIABLES))}"
+        )
+    try:
+        everything = language.environment.from_string(language.every_branch(tree))
+        for sample in _SAMPLES:
+            everything.render(sample)
+            render(text, sample)
+    except Exception as error:  # a template can fail in as many ways as a program
+        raise ValueError(
+            f"{_shown(text)} cannot be filled in ({_first_words(error)}); use the variables as they are, "
+            "{{ name }}"
+        ) from None
 
 
 def variables_of(text: str) -> set[str]:
     """The variables that a valid template uses."""
-    return meta.find_undeclared_variables(_environment.parse(text))
+    return meta.find_undeclared_variables(language.parse(text))
 
 
 _SAMPLES = (dict.fromkeys(VARIABLES, "1"), {**dict.fromkeys(VARIABLES, "Lan"), "branch": "", "product": ""})
@@ -50,13 +61,30 @@ _SAMPLES = (dict.fromkeys(VARIABLES, "1"), {**dict.fromkeys(VARIABLES, "Lan"), "
 
 
 def render(text: str, variables: Mapping[str, str]) -> str:
-    """`text` with its variables filled in. Raises ValueError when a variable has no value here."""
+    """`text` with its variables filled in. Raises ValueError when one has no value here, or for too long a result."""
     try:
-        return _compile(text).render(variables)
-    except (UndefinedError, SecurityError) as error:
-        raise ValueError(f"{text!r} cannot be filled in: {error}") from None
+        parts, length = [], 0
+        for part in _compile(text).generate(variables):
+            parts.append(part)
+            length += len(part)
+            if length > LONGEST:
+                raise ValueError(f"it would be longer than {LONGEST:,} characters")
+        return "".join(parts)
+    except Exception as error:  # whatever a text does wrong is the text's fault, and told the same way
+        raise ValueError(f"{_shown(text)} cannot be filled in: {_first_words(error)}") from None
 
 
 @lru_cache(maxsize=512)
 def _compile(text: str) -> Template:
-    return _environment.from_string(text)
+    tree = language.parse(text)
+    if wrong := language.forbidden(tree):
+        raise ValueError(wrong)
+    return language.environment.from_string(tree)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _first_words(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:200]
