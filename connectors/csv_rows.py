@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from connectors.file_kinds import BadRow, FileKind, FileProblem
+from connectors.file_kinds import BadRow, FileKind, FileProblem, plain
 
 _SEPARATORS = ",\t;|"
 _MOST_LINES = 500
@@ -31,9 +31,9 @@ def read_delimited(path: Path, found: FileKind) -> Iterator[tuple[str, dict[str,
         separator = _separator(path, found.sample)
         _, first = next(_records(lines, separator), (0, []))
         header = _header(path, first)
-        width = len(header)
+        width, name = len(header), plain(path.name)
         for line, cells in _records(lines, separator):
-            place = f"{path.name} line {line}"
+            place = f"{name} line {line}"
             if len(cells) > width and not any(cells[width:]):
                 del cells[width:]
             if len(cells) != width:
@@ -111,20 +111,30 @@ def _separator(path: Path, sample: str) -> str:
     return max(_SEPARATORS, key=lambda sign: (unquoted.count(sign), sign == named))
 
 
+_MOST_COLUMNS = 2_000
+
+
 def _header(path: Path, cells: list[str]) -> list[str]:
+    if len(cells) > _MOST_COLUMNS:
+        problem = f"its first line has {len(cells):,} cells"
+        raise FileProblem(
+            path, problem, f"put a row on a line of its own, in at most {_MOST_COLUMNS:,} columns"
+        )
     names = [unicodedata.normalize("NFC", cell.replace("\ufeff", "").strip()) for cell in cells]
     while names and not names[-1]:
         names.pop()
     if not names:
         raise FileProblem(path, "it has no header line", "put the names of the columns into its first line")
     header: list[str] = []
+    taken: set[str] = set()
     for number, name in enumerate(names, start=1):
         unique = name or f"column {number}"
         repeat = 2
-        while unique in header:
+        while unique in taken:
             unique = f"{name} ({repeat})"
             repeat += 1
         header.append(unique)
+        taken.add(unique)
     return header
 
 

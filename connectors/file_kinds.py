@@ -10,6 +10,8 @@ from typing import Any
 
 import charset_normalizer
 
+from amends.domain.contacts import mask
+
 SAMPLE_BYTES = 256 * 1024
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -25,13 +27,26 @@ _WEB_PAGE = re.compile(r"<(?:!doctype|html)", re.IGNORECASE)
 _ONE_OBJECT_A_LINE = re.compile(r"\{[^\n]*\}[ \t\r]*(?:\n\s*\{|\n?\Z)")
 
 
+_LONGEST_PROBLEM = 500
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """The text as it can be printed and stored anywhere: names of files are bytes, and files hold anything."""
+    return _UNPRINTABLE.sub("\ufffd", text)
+
+
 class FileProblem(ValueError):
-    """A file that cannot be imported as a whole; the message names it, what is wrong, and what to do."""
+    """A file that cannot be imported as a whole; the message names it, what is wrong, and what to do.
+
+    What it quotes of the file is masked and cut: without a header line, the first customer stands in its place.
+    """
 
     def __init__(self, path: Path, problem: str, fix: str) -> None:
-        super().__init__(f"{path.name}: {problem}. Fix: {fix}.")
-        self.problem = problem
+        told = plain(mask(problem))
+        self.problem = told if len(told) <= _LONGEST_PROBLEM else f"{told[:_LONGEST_PROBLEM]} ..."
         self.fix = fix
+        super().__init__(f"{plain(path.name)}: {self.problem}. Fix: {fix}.")
 
 
 @dataclass(frozen=True, slots=True)

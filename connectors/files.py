@@ -15,7 +15,7 @@ from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.intake import fingerprint, storable, to_feedback
 from amends.domain.shapes import guess_columns, has_column, header_of
 from connectors.csv_rows import read_delimited
-from connectors.file_kinds import BadRow, FileProblem, Kind, file_kind
+from connectors.file_kinds import BadRow, FileProblem, Kind, file_kind, plain
 from connectors.json_rows import read_json, read_json_lines
 
 __all__ = ["BadRow", "FileProblem", "read_feedback", "read_rows"]
@@ -55,7 +55,7 @@ def read_feedback(
         columns = _guessed(path, header, head)
     elif header:
         _check(path, columns, header)
-    return _feedback(chain(head, rows), columns, source or columns.source or path.stem[:80], now, zone)
+    return _feedback(chain(head, rows), columns, source or columns.source or plain(path.stem)[:80], now, zone)
 
 
 def _feedback(

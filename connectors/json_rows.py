@@ -8,7 +8,9 @@ from typing import IO, Any
 
 import ijson
 
-from connectors.file_kinds import BadRow, FileKind
+from amends.domain.intake import DEEPEST, deeper_than
+from connectors.file_kinds import BadRow, FileKind, plain
+from connectors.json_depth import Shallow, TooDeep
 
 _FIX_BROKEN = "export the file again; the rows before this place are good"
 _KEPT = 100_000
@@ -28,12 +30,12 @@ def read_json(path: Path, found: FileKind) -> Iterator[tuple[str, Row | BadRow]]
         items = ijson.items(_utf8(file, found.encoding), prefix, use_float=True)
         while True:
             number += 1
-            place = f"{path.name} item {number}"
+            place = f"{plain(path.name)} item {number}"
             try:
                 item = next(items, _END)
-            except (ijson.JSONError, UnicodeDecodeError) as error:
+            except (ijson.JSONError, UnicodeDecodeError, TooDeep) as error:
                 problem = f"the JSON breaks off or is broken here ({_short(error)})"
-                yield place, BadRow(problem, _FIX_BROKEN, {"_file": path.name, "_item": number})
+                yield place, BadRow(problem, _FIX_BROKEN, {"_file": plain(path.name), "_item": number})
                 return
             if item is _END:
                 return
@@ -47,11 +49,14 @@ def read_json_lines(path: Path, found: FileKind) -> Iterator[tuple[str, Row | Ba
             text = line.strip().lstrip("\ufeff")
             if not text:
                 continue
-            place = f"{path.name} line {number}"
+            place = f"{plain(path.name)} line {number}"
             try:
                 item = json.loads(text, parse_constant=_no_constant)
-            except ValueError as error:
-                problem = f"it is not JSON ({_short(error)})"
+                if deeper_than(item, DEEPEST):
+                    raise TooDeep
+            except (ValueError, RecursionError) as error:
+                told = TooDeep() if isinstance(error, RecursionError) else error
+                problem = f"it is not JSON ({_short(told)})"
                 yield place, BadRow(problem, "correct the line", {"_line": text[:_KEPT]})
                 continue
             yield place, _row(item)
@@ -68,7 +73,7 @@ def _list_prefix(path: Path, found: FileKind) -> str:
                 if event == "start_map" and opened is not None:
                     return f"{opened}.item"
                 opened = prefix if event == "start_array" else None
-        except (ijson.JSONError, UnicodeDecodeError):
+        except (ijson.JSONError, UnicodeDecodeError, TooDeep):
             return ""  # no list before the break: the reader will say where it broke
     return ""
 
@@ -90,8 +95,8 @@ class _Recoded:
         return b""
 
 
-def _utf8(file: IO[bytes], encoding: str) -> IO[bytes] | _Recoded:
-    return file if encoding == "utf-8" else _Recoded(file, encoding)
+def _utf8(file: IO[bytes], encoding: str) -> Shallow:
+    return Shallow(file if encoding == "utf-8" else _Recoded(file, encoding))
 
 
 def _row(item: object) -> Row | BadRow:
@@ -108,4 +113,6 @@ def _no_constant(name: str) -> None:
 
 def _short(error: Exception) -> str:
     """The first line of the parser's message, without the piece of data that some append."""
+    if "int_max_str_digits" in str(error):
+        return "a number has thousands of digits"
     return (str(error).splitlines() or [type(error).__name__])[0].partition(": line")[0].strip()

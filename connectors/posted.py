@@ -38,7 +38,7 @@ def read_posted(
         columns = guess_columns(header_of(objects), dated=False)
     if columns is None:
         fix = "name the fields under `columns` of this source in the journey"
-        names = mask(", ".join(header_of(objects)))[:200]
+        names = storable(mask(", ".join(header_of(objects)))[:200])
         return [
             _refused(source, location, "columns", f"its fields are not known to us: {names}", fix, payload)
         ]

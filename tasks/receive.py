@@ -8,6 +8,7 @@ from amends.domain.contacts import mask
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
 from amends.store import cursors
+from connectors.file_kinds import plain
 from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
@@ -70,7 +71,8 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
         sweep.tally("detect").reasons[told] += 1
         wrong = FieldProblem("file", told, "correct the file and drop it again")
         mark = hashlib.sha256(f"{cursor}:{stamp}".encode()).hexdigest()
-        batch.append(Rejected(source.name, path.name, mark, (wrong,), {"file": path.name}))
+        name = plain(path.name)
+        batch.append(Rejected(source.name, name, mark, (wrong,), {"file": name}))
     take_in(sweep, batch)
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)

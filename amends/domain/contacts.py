@@ -20,9 +20,9 @@ _EMAIL_MAX = 254
 _SEPARATOR = r"[\s.()\-]{0,3}"
 _PHONE_IN_TEXT = re.compile(
     rf"(?<!\d)(?!\d\d[-./]\d\d[-./](?:19|20)\d\d(?!\d))"
-    rf"(?:(?:\+?{_SEPARATOR}84|0084){_SEPARATOR}0?|0(?!\.)){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
+    rf"(?:(?:\+?{_SEPARATOR}|0{_SEPARATOR}0{_SEPARATOR})8{_SEPARATOR}4{_SEPARATOR}0?|0(?!\.)){_SEPARATOR}(?:2(?:{_SEPARATOR}\d){{8,9}}"
     rf"|[35789](?:{_SEPARATOR}\d){{8}})(?!\d)"
-    rf"|(?:\+\d|(?<!\d)00[1-9])(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
+    rf"|(?:\+\d|(?<!\d)0{_SEPARATOR}0{_SEPARATOR}[1-9])(?:{_SEPARATOR}\d){{7,14}}(?!\d)"
 )
 _EMAIL_IN_TEXT = re.compile(rf"(?<!{_LOCAL}){_LOCAL}++@[\w\-]+(?:\.[\w\-]+)+")
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
