@@ -1,5 +1,6 @@
 """`amends ticket`: the agents' work from the command line."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,14 +18,24 @@ def list_(
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only this agent's.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 100,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write them to a file for a spreadsheet; - is standard output."),
+    ] = None,
 ) -> None:
     """Tickets not solved yet, oldest first, with deadlines in the brand's time."""
-    from cli.desk_work import read_tickets, show_tickets
+    from cli.desk_work import read_tickets, show_tickets, write_tickets
+    from cli.guard import Trouble
     from cli.installation import opened_store, read_settings
 
+    if csv is not None and as_json:
+        raise Trouble("--csv and --json are two answers; ask for one of them", 2)
     with opened_store(read_settings()) as store:
         found = read_tickets(store, agent, limit)
-    show_tickets(found, as_json=as_json)
+    if csv is None:
+        show_tickets(found, as_json=as_json)
+    else:
+        write_tickets(found, csv)
 
 
 @desk.command()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -11,6 +12,7 @@ from amends.domain.sla import SlaClock, state_of
 from amends.store import journeys, lookups, tickets
 from amends.store.engine import Store, Tx
 from amends.store.tickets import TicketProblem
+from cli.csv_out import write_csv
 from cli.guard import Trouble
 from cli.show import moment, print_json, print_table
 
@@ -79,6 +81,27 @@ def show_tickets(found: Sequence[dict[str, Any]], *, as_json: bool) -> None:
             for row in found
         ],
     )
+
+
+def write_tickets(found: Sequence[dict[str, Any]], file: Path) -> None:
+    """What `read_tickets` returned as CSV, each field a column; to standard output when the file is `-`."""
+    columns = (
+        "id",
+        "case",
+        "journey",
+        "state",
+        "severity",
+        "agent",
+        "opened_at",
+        "next_target",
+        "due_at",
+        "sla",
+    )
+    target = None if str(file) == "-" else file
+    rows = [[*(row[name] for name in columns), row["summary"]] for row in found]
+    write_csv(target, ["ticket", *columns[1:], "summary"], rows)
+    if target is not None:
+        typer.echo(f"{target}: {len(rows):,} ticket{'' if len(rows) == 1 else 's'}")
 
 
 def take_ticket(store: Store, ticket_id: int, agent: str) -> str:
