@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo serve test lint lock format clean
+.PHONY: demo serve test lint audit fuzz fuzz-deep lock format clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -34,6 +34,22 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: $(READY)  ## do the locked versions fit together, and is a weakness known of any of them?
+	$(BIN)/uv pip check --python $(BIN)/python
+	# This one asks a vulnerability service outside, so it is no part of lint or test. --strict: what could not be
+	# asked about is a failure, not a pass.
+	$(BIN)/uv tool run --from 'pip-audit>=2.10,<3' \
+	  pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+
+fuzz: $(READY)  ## the fuzz tests with a hundred times the examples; half an hour
+	AMENDS_FUZZ_EXAMPLES=2500 $(BIN)/pytest -n 2 tests/fuzz
+
+SECONDS := 120
+fuzz-deep: $(READY)  ## guided by coverage: SECONDS for each of six doors; needs `pip install atheris`
+	@$(BIN)/python -c 'import atheris' || { echo "fuzz-deep needs atheris: $(BIN)/pip install atheris"; exit 1; }
+	for target in files journeys webhooks contacts dates templates; do \
+	  $(BIN)/python -m tests.fuzz.deep $$target $(SECONDS) || exit 1; done
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -89,7 +89,8 @@ def mask(text: str) -> str:
 
     Finds Vietnamese numbers in every usual grouping and foreign ones that carry a plus sign. Vietnamese
     numbers are first put into international form, so that one person looks the same on every line. Nine digits
-    alone, which a spreadsheet leaves of a number, are not told from an id.
+    alone, which a spreadsheet leaves of a number, are not told from an id. Masking again changes nothing, or hides
+    more: what is left of a number may look like another with the digits beside it.
     """
     if not text.isascii():
         text = _OTHER_DIGIT.sub(lambda found: str(unicodedata.decimal(found[0])), text)
