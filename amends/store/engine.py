@@ -1,5 +1,6 @@
 """Opening the database: SQLite with one writer at a time, or PostgreSQL."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, make_url
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
+from amends.domain.contacts import mask
 from amends.store.migrate import migrate
 
 Tx = Connection
@@ -36,6 +38,9 @@ class Store:
             raise ValueError(
                 f"{backend} is not supported; use sqlite:///file.db or postgresql+psycopg://user@host/db"
             )
+        _keep_rows_out_of_errors(self.engine)
+        # At its most talkative SQLAlchemy logs every row it reads; `hide_parameters` is about what is written.
+        logging.getLogger("sqlalchemy.engine.Engine").addFilter(_no_rows)
 
     @property
     def is_postgres(self) -> bool:
@@ -65,6 +70,27 @@ def _make_private(file: Path) -> None:
     """Create the database file readable by its owner only: it holds phone numbers and tokens."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600, exist_ok=True)
+
+
+def _no_rows(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+def _keep_rows_out_of_errors(engine: Engine) -> None:
+    """PostgreSQL quotes the row in an error's DETAIL, and errors go into logs, tracebacks and Prefect's states."""
+
+    @sa.event.listens_for(engine, "handle_error")
+    def shorten(context: sa.engine.ExceptionContext) -> None:
+        said, wrapped = context.original_exception, context.sqlalchemy_exception
+        whole = str(said)
+        told = mask(whole.partition("\n")[0])
+        if told == whole:
+            return
+        said.args = (told, *said.args[1:])
+        if wrapped is not None:
+            wrapped.args = tuple(
+                part.replace(whole, told) if isinstance(part, str) else part for part in wrapped.args
+            )
 
 
 def _prepare_sqlite(engine: Engine) -> None:
