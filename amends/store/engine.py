@@ -1,5 +1,6 @@
 """Opening the database: SQLite with one writer at a time, or PostgreSQL."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
+from amends.domain.contacts import mask
 from amends.encryption import Cipher
 from amends.sealing import Keyring, Keys
 from amends.store import keyring
@@ -52,6 +54,9 @@ class Store:
         self._cipher = cipher
         self.keyring = Keyring(self._fetch_keys)
         give_keyring(self.engine.dialect, self.keyring)
+        _keep_rows_out_of_errors(self.engine)
+        # At its most talkative SQLAlchemy logs every row it reads; `hide_parameters` is about what is written.
+        logging.getLogger("sqlalchemy.engine.Engine").addFilter(_no_rows)
 
     @property
     def is_postgres(self) -> bool:
@@ -120,6 +125,27 @@ def _prepare_postgres(engine: Engine) -> None:
         )
         connection.execute(f"SELECT {limits}")
         connection.commit()
+
+
+def _no_rows(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
+def _keep_rows_out_of_errors(engine: Engine) -> None:
+    """PostgreSQL quotes the row in an error's DETAIL, and errors go into logs, tracebacks and Prefect's states."""
+
+    @sa.event.listens_for(engine, "handle_error")
+    def shorten(context: sa.engine.ExceptionContext) -> None:
+        said, wrapped = context.original_exception, context.sqlalchemy_exception
+        whole = str(said)
+        told = mask(whole.partition("\n")[0])
+        if told == whole:
+            return
+        said.args = (told, *said.args[1:])
+        if wrapped is not None:
+            wrapped.args = tuple(
+                part.replace(whole, told) if isinstance(part, str) else part for part in wrapped.args
+            )
 
 
 class DatabaseGone(SQLAlchemyError):
