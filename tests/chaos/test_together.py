@@ -1,0 +1,177 @@
+"""Many sweeps at once in processes of their own, leases that end under a slow vendor, and one that is put to sleep."""
+
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from multiprocessing.process import BaseProcess
+
+import psutil
+import pytest
+import sqlalchemy as sa
+from prefect.settings import Settings as PrefectSettings
+
+from amends.store.schema import effects
+from tests.chaos.child import start_sweep
+from tests.chaos.clock import SharedClock
+from tests.chaos.harness import Site
+from tests.chaos.points import Stop
+from tests.chaos.verdict import judge
+from tests.chaos.world import World
+from tests.conftest import MONDAY
+
+pytestmark = pytest.mark.slow
+STOP = signal.SIGSTOP
+LEASE_S = 10
+HURRY = 20
+"""Virtual seconds to a real one while sweeps are at work: a lease is over in half a second."""
+SLOW = {"on": "send", "fault": "slow", "seconds": 0.8, "share": 0.1}
+"""So a slow call outlives its lease."""
+PATIENCE_S = 180.0
+
+
+class Crowd:
+    """A world with a clock that all its sweeps share, and which runs while they do."""
+
+    def __init__(self, site: Site, prefect: PrefectSettings) -> None:
+        self.clock = SharedClock(MONDAY)
+        self.world = World(site.home, site.database_url, site.sandbox, prefect, seed=2, clock=self.clock)
+        settings = self.world.settings.model_copy(update={"lease_seconds": LEASE_S})
+        self.orders = replace(self.world.orders, settings=settings)
+
+    def start(self, number: int = 0, *stops: Stop) -> BaseProcess:
+        trail = self.orders.trail.with_name(f"trail{number}")
+        return start_sweep(replace(self.orders, trail=trail, stops=stops))
+
+    def sweep(self, sweeps: int) -> None:
+        """So many at once, while the clock runs."""
+        children = [self.start(number) for number in range(sweeps)]
+        started = last = time.monotonic()
+        while any(child.is_alive() for child in children):
+            time.sleep(0.02)
+            now = time.monotonic()
+            assert now - started < PATIENCE_S, "a sweep hangs"
+            self.clock.advance(timedelta(seconds=HURRY * (now - last)))
+            last = now
+        assert [child.exitcode for child in children] == [0] * sweeps
+
+    def finish(self) -> object:
+        """One sweep at a time, while the clock stands still, until nothing is due; returns what is left after five.
+
+        What was not sent because its lease had run out waits some minutes for its next try.
+        """
+        left: object = None
+        for _ in range(5):
+            self.world.move(timedelta(minutes=15))
+            self.world.sweep()
+            left = [*self.world.due().items(), *_effects(self.world, "sending", "waiting")]
+            if not left:
+                break
+        return left
+
+
+@pytest.mark.parametrize("sweeps", [2, 4, 8])
+def test_sweeps_at_once_under_a_slow_vendor_double_nothing_and_lose_nobody(
+    sweeps: int, postgres_site: Site, prefect: PrefectSettings
+) -> None:
+    """Two rounds: apologies, tickets and notifications, then surveys. Staff may be told twice, customers never."""
+    crowd = Crowd(postgres_site, prefect)
+    world = crowd.world
+    world.sandbox.set_faults([SLOW])
+    world.live(timedelta(0), complaints=20)
+    crowd.sweep(sweeps)
+    world.live(timedelta(minutes=5), complaints=4)
+    world.live(timedelta(minutes=20), complaints=0)
+    world.live(timedelta(minutes=35), complaints=0)
+    crowd.sweep(sweeps)
+    assert crowd.finish() == []
+    _assert_sound(world)
+    asked = [entry for entry in world.sandbox.book(kind="zns") if entry["template_type"] == "rating"]
+    assert len(asked) > 3
+    world.close()
+
+
+def test_eight_sweeps_at_once_on_sqlite_wait_for_each_other(
+    sqlite_site: Site, prefect: PrefectSettings
+) -> None:
+    """One writer at a time, and no error for the others."""
+    crowd = Crowd(sqlite_site, prefect)
+    crowd.world.live(timedelta(0), complaints=20)
+    crowd.sweep(8)
+    assert crowd.finish() == []
+    _assert_sound(crowd.world)
+    crowd.world.close()
+
+
+@pytest.mark.parametrize("step", ["acknowledge", "notify agent"])
+def test_a_sweep_that_wakes_up_after_its_lease_was_taken_over_does_not_send(
+    step: str, postgres_site: Site, prefect: PrefectSettings
+) -> None:
+    """Stopped between the commit of `sending` and the call, and again when it has made, or not made, its calls."""
+    crowd = Crowd(postgres_site, prefect)
+    world = crowd.world
+    world.live(timedelta(0), complaints=6)
+    asleep, about_to_settle = Stop(f"{step}: before call", 1, STOP), Stop(f"{step}: before commit", 3, STOP)
+    sleeper = crowd.start(1, asleep, about_to_settle)
+    _wait_until_stopped(sleeper)
+    open_calls = _effects(world, "sending")
+    assert open_calls
+    assert not open_calls & set(_told(world, step))
+
+    world.move(timedelta(seconds=2 * LEASE_S))
+    crowd.sweep(1)
+    others = _told(world, step)
+    _wake(sleeper)
+    _wait_until_stopped(sleeper)
+    assert _told(world, step) == others, "the woken sweep has sent something"
+    if step == "acknowledge":
+        assert not open_calls & set(others), "the other sweep could not know that these calls had not left"
+    else:
+        assert open_calls <= set(others), "staff are told by the other sweep, whether they were before or not"
+
+    _wake(sleeper)
+    sleeper.join(PATIENCE_S)
+    assert sleeper.exitcode == 0
+    assert crowd.finish() == []
+    assert set(_told(world, step).values()) == {1}
+    assert _effects(world, "uncertain") == set()
+    _assert_sound(world)
+    world.close()
+
+
+def _assert_sound(world: World) -> None:
+    """Nothing twice and nobody forgotten; the cases themselves are still open."""
+    verdict = judge(world)
+    assert verdict.duplicates == []
+    assert [line for line in verdict.lost if not line.endswith("still open")] == []
+
+
+def _wait_until_stopped(child: BaseProcess) -> None:
+    process, deadline = psutil.Process(child.pid), time.monotonic() + PATIENCE_S
+    while process.status() != psutil.STATUS_STOPPED:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _wake(child: BaseProcess) -> None:
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGCONT)
+
+
+def _effects(world: World, *states: str) -> set[str]:
+    """The cases with an effect in one of these states, by our ledger."""
+    query = sa.select(effects.c.case_id).where(effects.c.state.in_(states))
+    with world.store.read() as tx:
+        return {f"AM{case_id:06d}" for case_id in tx.execute(query).scalars()}
+
+
+def _told(world: World, step: str) -> Counter[str]:
+    """The cases whose customer has an apology, or whose agent a notification, by the vendor's book."""
+    if step == "acknowledge":
+        book = world.sandbox.book()
+        asked = [entry for entry in book if entry["kind"] in ("zns", "zns_refused")]
+        return Counter(e["params"]["case_code"] for e in asked if e["template_type"] == "custom")
+    titles = [entry["title"] for entry in world.sandbox.book(kind="agent_notification")]
+    return Counter(title[1:9] for title in titles if title.endswith(" ticket"))
