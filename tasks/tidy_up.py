@@ -7,7 +7,6 @@ from amends.store.ledger import Doubt
 from connectors.errors import VendorUnavailable
 from connectors.zalo.account import ZaloAccount
 from tasks.chunks import chunk_task
-from tasks.orphans import give_up_orphans
 from tasks.retention import keep_retention
 from tasks.sealing import seal_what_is_left
 from tasks.sweep import Sweep, at_account
@@ -15,7 +14,6 @@ from tasks.sweep import Sweep, at_account
 
 async def tidy_up(sweep: Sweep) -> None:
     """Ask Zalo about messages of unknown fate whose id we have; once a day, renew tokens nobody has used."""
-    give_up_orphans(sweep)
     await keep_retention(sweep)
     await seal_what_is_left(sweep)
     if sweep.connectors.zalo is None:

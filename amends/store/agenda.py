@@ -146,14 +146,6 @@ def wake(tx: Tx, case_id: int, step: Step, now: datetime, ordinals: Sequence[int
     tx.execute(statement.values(due_at=now))
 
 
-def cancel(tx: Tx, case_id: int, step: Step, result: str) -> None:
-    """Strike all open items of a step of a case off the agenda."""
-    statement = agenda.update().where(
-        agenda.c.case_id == case_id, agenda.c.step == step.value, agenda.c.due_at.is_not(None)
-    )
-    tx.execute(statement.values(due_at=None, result=result[:20]))
-
-
 def next_due_at(tx: Tx, journey: str) -> datetime | None:
     """When the next thing of any step is due; None when nothing waits."""
     steps = [

@@ -16,7 +16,7 @@ from amends.store.schema import effects
 from amends.store.schema import timeline as timeline_table
 from tests.cli.conftest import PHONE, Invoke
 from tests.conftest import MONDAY
-from tests.store.rows import ACCEPTED, add_case, add_customer, intent
+from tests.store.rows import ACCEPTED, add_case, add_customer, intent, strike_off
 
 ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 TABLES = (effects, agenda_table, timeline_table)
@@ -29,7 +29,7 @@ def apology(amends: Invoke, store: Store) -> int:
     with store.begin() as tx:
         case_id = add_case(tx, customer_id=add_customer(tx, phone="84912345678"), opened_at=datetime.now(UTC))
         agenda.plan(tx, [agenda.Item(case_id, "complaint", Step.ACKNOWLEDGE, 0, MONDAY)])
-        agenda.cancel(tx, case_id, Step.ACKNOWLEDGE, "uncertain")
+        strike_off(tx, case_id, Step.ACKNOWLEDGE, "uncertain")
         lost = Outcome(OutcomeClass.UNCERTAIN, detail=f"no answer about {PHONE}")
         told = {"step": Step.NOTIFY_AGENT, "channel": "notify"}
         for made, outcome in ((intent(case_id), lost), (intent(case_id, **told), ACCEPTED)):

@@ -71,6 +71,14 @@ def open_items(tx: Tx, case_id: int) -> dict[tuple[str, int], Any]:
     return {(row.step, row.ordinal): row.due_at for row in tx.execute(query)}
 
 
+def strike_off(tx: Tx, case_id: int, step: Step, result: str) -> None:
+    """Take the case's open items of a step off the agenda, as if they were finished."""
+    items = agenda.update().where(
+        agenda.c.case_id == case_id, agenda.c.step == step.value, agenda.c.due_at.is_not(None)
+    )
+    tx.execute(items.values(due_at=None, result=result))
+
+
 def claim_of(case_id: int, step: Step, ordinal: int = 0) -> Claim:
     """A claim as the ledger reads it, without an agenda behind it."""
     return Claim(0, case_id, step, ordinal)

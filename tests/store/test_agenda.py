@@ -183,14 +183,6 @@ def test_waking_does_not_bring_back_what_is_over(store: Store) -> None:
         assert open_items(tx, case_id) == {}
 
 
-def test_cancelling_strikes_a_step_off_for_good(store: Store) -> None:
-    with store.begin() as tx:
-        case_id = plan(tx)
-        agenda.plan(tx, [Item(case_id, "complaint", Step.REMIND, 0, NINE)])
-        agenda.cancel(tx, case_id, Step.SURVEY, "reopened")
-        assert open_items(tx, case_id) == {("remind", 0): NINE}
-
-
 def test_the_next_due_time_is_the_earliest_of_all_steps(store: Store) -> None:
     with store.begin() as tx:
         assert agenda.next_due_at(tx, "complaint") is None

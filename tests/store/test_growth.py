@@ -19,7 +19,6 @@ from amends.store import (
     journeys,
     ledger,
     ledger_lookups,
-    orphans,
     resealing,
     restored,
     retention,
@@ -260,7 +259,6 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "agenda.claim": lambda tx: agenda.claim(tx, "complaint", Step.CONCLUDE, limit=100, **LEASE),  # type: ignore[arg-type]
     "agenda.still_ours": lambda tx: agenda.still_ours(tx, [claim_of(7, Step.SURVEY)], "one"),
     "agenda.wake": lambda tx: agenda.wake(tx, 7, Step.CONCLUDE, NINE, [0]),
-    "agenda.cancel": lambda tx: agenda.cancel(tx, 7, Step.CONCLUDE, "reopened"),
     "agenda.next_due_at": lambda tx: agenda.next_due_at(tx, "complaint"),
     "agenda.postpone": lambda tx: agenda.postpone(tx, [(claim_of(7, Step.SURVEY), NINE)]),
     "agenda.finish": lambda tx: agenda.finish(tx, [(claim_of(7, Step.SURVEY), "sent")]),
@@ -276,8 +274,6 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
     "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
     "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
-    "orphans.find": lambda tx: orphans.find(tx, "complaint", NINE, 100),
-    "orphans.give_up": lambda tx: orphans.give_up(tx, [orphans.Orphan(7, 7, "remind")], NINE),
     "ledger_lookups.list_effects": lambda tx: ledger_lookups.list_effects(
         tx, EffectFilter([EffectState.UNCERTAIN], Step.ACKNOWLEDGE), limit=100
     ),

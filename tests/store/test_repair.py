@@ -41,6 +41,7 @@ from tests.store.rows import (
     at_once,
     intent,
     open_items,
+    strike_off,
 )
 
 BY = By("hoa", "asked the vendor", NINE + HOUR)
@@ -69,7 +70,7 @@ def add_item(tx: Tx, case_id: int, step: Step, ordinal: int = 0, *, finished: st
     """An item of the agenda, due tomorrow or finished with a result."""
     agenda.plan(tx, [Item(case_id, "complaint", step, ordinal, NINE + 24 * HOUR)])
     if finished:
-        agenda.cancel(tx, case_id, step, finished)
+        strike_off(tx, case_id, step, finished)
 
 
 def add_apology(tx: Tx, state: str) -> tuple[int, int]:
@@ -227,7 +228,7 @@ def test_staff_that_was_surely_not_told_is_told_by_the_next_sweep(store: Store) 
 def test_staff_of_a_step_that_is_over_is_not_told_any_more(store: Store) -> None:
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
-        agenda.cancel(tx, case_id, Step.NOTIFY_AGENT, "skipped")
+        strike_off(tx, case_id, Step.NOTIFY_AGENT, "skipped")
         effect_id = add_effect(
             tx, case_id, UNKNOWN, Step.NOTIFY_AGENT, channel="notify", policy=Policy.AT_LEAST_ONCE
         )
@@ -341,7 +342,7 @@ def test_a_proof_that_comes_later_beats_the_operators_word(store: Store) -> None
 def add_survey(tx: Tx, outcome: Outcome, *, concluded: bool = False) -> tuple[int, int]:
     case_id, ticket_id = add_ticket(tx)
     tickets.solve(tx, ticket_id, "lan", "late", NINE)
-    agenda.cancel(tx, case_id, Step.SURVEY, "uncertain")
+    strike_off(tx, case_id, Step.SURVEY, "uncertain")
     surveys.asked(tx, case_id, 0, NINE)
     add_item(tx, case_id, Step.CONCLUDE, finished="silent" if concluded else None)
     return case_id, add_effect(tx, case_id, outcome, Step.SURVEY)

@@ -10,12 +10,12 @@ from amends.domain.case import Ticket, TicketState
 from amends.domain.effects import Step
 from amends.domain.journey.base import Severity
 from amends.domain.sla import ClockKind, SlaClock
-from amends.store import agenda, cases, tickets, timeline
+from amends.store import cases, tickets, timeline
 from amends.store.engine import Store, Tx
 from amends.store.schema import tickets as table
 from amends.store.tickets import TicketProblem, clock_ordinal
 from tests.domain.examples import HOUR, JOURNEY, NINE
-from tests.store.rows import MINUTE, add_case, add_ticket, at_once, open_items
+from tests.store.rows import MINUTE, add_case, add_ticket, at_once, open_items, strike_off
 
 FIRST, LAST = clock_ordinal(ClockKind.FIRST_RESPONSE, 0), clock_ordinal(ClockKind.RESOLUTION, 0)
 
@@ -235,6 +235,6 @@ def test_every_clock_of_a_case_has_its_own_place_on_the_agenda(cycle: int) -> No
 def test_the_watch_of_a_clock_struck_off_is_not_woken(store: Store) -> None:
     with store.begin() as tx:
         case_id, ticket_id = add_ticket(tx)
-        agenda.cancel(tx, case_id, Step.WATCH_SLA, "watched")
+        strike_off(tx, case_id, Step.WATCH_SLA, "watched")
         tickets.take(tx, ticket_id, "lan", NINE)
         assert watched(tx, case_id) == {}
