@@ -88,8 +88,6 @@ def forget_person(
     deed = _deed(by, "forget", why)
     _wait_for_spool(settings, PATIENCE_SECONDS)
     with store.engine.connect() as tx:
-        if not store.is_postgres:  # what is removed is overwritten too, not left in free space of the file
-            tx.exec_driver_sql("PRAGMA secure_delete = ON")
         person = _find(tx, contact)
         try:
             removed: Counter[str] = forgetting.forget(tx, person, deed)
