@@ -131,7 +131,7 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
     known: dict[int, list[cases.OpenCase]] = {}
     for case in cases.open_cases(tx, sweep.journey.name, sorted(bad)) if bad else []:
         known.setdefault(case.customer_id, []).append(case)
-    routes, lines, items = [], [], []
+    routes, lines, items, doubted = [], [], [], []
     lost = restored.last_restore(tx) if bad else None
     for feedback, judgement in sorted(judged, key=lambda pair: (pair[0].occurred_at, pair[0].id)):
         if judgement.verdict is not Verdict.CASE:
@@ -154,7 +154,7 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
         new = _new_case(sweep, feedback, stars, now)
         case_id = cases.create(tx, replace(new, id=restored.next_case_id(tx, lost)) if lost else new)
         if lost and feedback.occurred_at <= lost.until:
-            restored.doubt(tx, case_id, Step.ACKNOWLEDGE, 0, now)
+            doubted.append(case_id)
         open_cases.append(
             cases.OpenCase(case_id, feedback.customer_id, feedback.occurred_at, feedback.order_ref, stars)
         )
@@ -166,6 +166,8 @@ def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datet
         ]
     agenda.plan(tx, items)
     timeline.append(tx, lines)
+    for case_id in doubted:
+        restored.doubt(tx, case_id, Step.ACKNOWLEDGE, 0, now)
     return routes
 
 

@@ -192,7 +192,7 @@ def _insert(tx: Tx, wanted: Sequence[tuple[int, Step, int]], now: datetime) -> d
                 "key": key,
                 "tracking_id": tracking_id(key),
                 "policy": Policy.AT_MOST_ONCE.value,
-                "attempts": 0,
+                "attempts": 1,  # the one that nobody remembers
                 "created_at": now,
                 "settled_at": now,
                 **_UNCERTAIN,

