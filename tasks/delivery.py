@@ -172,13 +172,14 @@ class Wave:
         if not answered:
             return
         sweep, now = self.sweep, self.sweep.now()
+        # The agenda is locked before the ledger, as in `prepare`: two sweeps never wait for each other in a circle.
+        ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
         attempts = {call.intent.key: call.tries + 1 for call, _ in answered}
         answers = [(call.intent, outcome) for call, outcome in answered]
         ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
         answered = self._with_proofs(tx, answered)
         self.channels.learn(tx, [(call.send, outcome) for call, outcome in answered], now)
         lines, again, waiting = [], [], []
-        ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
         for call, outcome in answered:
             job, state = call.job, state_after(outcome)
             self.tally.results[_RESULT_OF[state]] += 1

@@ -1,6 +1,7 @@
 """The verdict on a world: what its people dropped and what its vendor received, held against each other.
 
-Our own ledger is asked one thing only: which effects it lists as uncertain.
+Our own ledger is asked one thing only: which effects it lists as uncertain. That our books agree with each other is
+another question, and `amends verify` answers it.
 """
 
 from collections import Counter, defaultdict
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from amends.domain.effects import Step, effect_key, tracking_id
 from amends.store import reports
+from amends.store.audit import audit as verify
 from amends.store.reports import CaseContact
 from amends.store.schema import cases, feedbacks
 from cli.demo.audit import audit
@@ -37,7 +39,10 @@ class Verdict:
 
 
 def judge(world: World) -> Verdict:
-    """Hold the vendor's book against what was dropped into the inbox. Meant for a world that has settled."""
+    """Hold the vendor's book against what was dropped into the inbox, and our books against each other.
+
+    Meant for a world that has settled.
+    """
     book = world.sandbox.book()
     routes = _routes(world)
     contacts = _contacts(world.customers.dropped, routes)
@@ -58,6 +63,11 @@ def judge(world: World) -> Verdict:
         [f"AM{doubt.case_id:06d} {doubt.step}: {doubt.detail}" for doubt in doubts.values()],
         [
             *world.unexplained,
+            *(
+                f"verify: {found.rule.id}, {found.count} times"
+                for found in verify(world.store, world.clock.now())
+                if found.violated
+            ),
             *_staff_told_twice(book, world),
             *(
                 f"AM{doubt.case_id:06d} {doubt.step}: {doubt.state}, no kill left it open"
