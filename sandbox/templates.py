@@ -68,6 +68,7 @@ TEMPLATES: Mapping[str, Template] = {
     for template in (
         Template("310001", "Xin lỗi và tiếp nhận", "custom", "CUSTOMER_CARE", _CASE, 200),
         Template("310002", "Apology and acknowledgement", "custom", "CUSTOMER_CARE", _CASE, 200),
+        Template("310003", "Xác nhận tiếp nhận", "custom", "TRANSACTION", _CASE, 200),
         Template("320001", "Đánh giá dịch vụ", "rating", "CUSTOMER_CARE", _CASE, 200, "five_stars"),
         Template("320003", "Đánh giá nhanh", "rating", "CUSTOMER_CARE", _CASE, 200, "three_emotions"),
         Template("330001", "Tặng voucher", "voucher", "PROMOTION", _VOUCHER, 300),

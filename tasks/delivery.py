@@ -275,7 +275,7 @@ _RESULT_OF = {
     EffectState.WAITING: "waiting",
     EffectState.UNCERTAIN: "uncertain",
 }
-_TOLD_ALREADY = ("sent", "watched", "uncertain", "cancelled")
+_TOLD_ALREADY = ("sent", "watched", "uncertain", "cancelled", "answered")
 """Results whose line was written when the answer came, or that are no news."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import sqlalchemy as sa
+from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
 from amends.clock import VirtualClock
@@ -19,6 +20,10 @@ from amends.settings import Settings, ZaloSettings
 from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
+
+# No test is about wall time, and two workers share two cores.
+hypothesis_settings.register_profile("amends", deadline=None)
+hypothesis_settings.load_profile("amends")
 
 ROOT = Path(__file__).parent.parent
 MONDAY = datetime(2026, 11, 2, 2, 0, tzinfo=UTC)

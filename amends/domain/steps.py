@@ -122,7 +122,7 @@ def remind(
     if ticket is None or ticket.state is not TicketState.SOLVED or ticket.cycle != ordinal:
         return Finish("skipped", "the ticket has been reopened")
     if result is None or result.asked_at is None or result.answered_at is not None:
-        return Finish("skipped", "the survey is answered")
+        return Finish("answered", "the survey is answered")
     if now >= result.asked_at + timedelta(hours=journey.survey.answer_window_hours):
         return Finish("skipped", "the answer window is over")
     return message_customer(case, effects, journey, journey.survey.message, ordinal=ordinal, now=now)

@@ -113,6 +113,8 @@ def served(tmp_path: Path, sandbox: Sandbox, journey: ComplaintJourney) -> Itera
         }
     ]
     data |= {"channels": ["zns"], "quiet_hours": {"start": "00:00", "end": "00:00"}}
+    # `amends serve` lives by the machine's clock, and at night Zalo takes transactional templates only.
+    data["acknowledge"]["zns"]["vi"]["template_id"] = "310003"
     (tmp_path / "journey.yaml").write_text(yaml.safe_dump(data, allow_unicode=True), encoding="utf-8")
     (tmp_path / "inbox" / "till.csv").write_text(
         f'id,stars,words,mobile,who\nr1,1,"Gọi {PHONE}, lan.tran@example.com",{PHONE},Trần Thị Lan\n',

@@ -114,7 +114,12 @@ def test_json(read: Any, rows: list[Any], shape: str, cut: int) -> None:
     read("reviews.jsonl" if shape == "lines" else "reviews.json", data[: len(data) - cut])
 
 
-@given(rating=st.one_of(texts, st.integers(), st.floats()), date=texts, phone=texts, mail=texts)
+@given(
+    rating=st.one_of(texts, st.integers(), st.floats(allow_nan=False, allow_infinity=False)),
+    date=texts,
+    phone=texts,
+    mail=texts,
+)
 @fuzz
 def test_any_cells_of_a_good_table(read: Any, rating: object, date: str, phone: str, mail: str) -> None:
     row = {"id": "1", "rating": rating, "text": "x", "date": date, "phone": phone, "email": mail}

@@ -124,9 +124,9 @@ def all_templates(caller: Caller, **query: Any) -> dict[str, Any]:
 
 def test_templates_are_listed_by_the_number_of_their_status(caller: Caller) -> None:
     everything, waiting = all_templates(caller), all_templates(caller, status=2)
-    assert everything["metadata"]["total"] == len(everything["data"]) == 8
+    assert everything["metadata"]["total"] == len(everything["data"]) == 9
     assert [(row["templateId"], row["status"]) for row in waiting["data"]] == [("390001", "PENDING_REVIEW")]
-    assert len(all_templates(caller, offset=6, limit=5)["data"]) == 2
+    assert len(all_templates(caller, offset=6, limit=5)["data"]) == 3
 
 
 @pytest.mark.parametrize("query", [{"status": "ENABLE"}, {"limit": 101}, {"limit": 0}, {"offset": "x"}])
