@@ -13,7 +13,9 @@ import pytest
 import sqlalchemy as sa
 from prefect.settings import Settings as PrefectSettings
 
-from amends.store.schema import effects
+from amends.store import timeline
+from amends.store.schema import agenda, effects
+from amends.store.schema import timeline as timelines
 from tests.chaos.child import start_sweep
 from tests.chaos.clock import SharedClock
 from tests.chaos.harness import Site
@@ -27,8 +29,8 @@ STOP = signal.SIGSTOP
 LEASE_S = 10
 HURRY = 20
 """Virtual seconds to a real one while sweeps are at work: a lease is over in half a second."""
-SLOW = {"on": "send", "fault": "slow", "seconds": 0.8, "share": 0.1}
-"""So a slow call outlives its lease."""
+SLOW = {"on": "send", "fault": "slow", "seconds": 1.5, "every": 6}
+"""So a slow call outlives its lease by a second, time enough for another sweep to come by."""
 PATIENCE_S = 180.0
 
 
@@ -46,30 +48,58 @@ class Crowd:
         return start_sweep(replace(self.orders, trail=trail, stops=stops))
 
     def sweep(self, sweeps: int) -> None:
-        """So many at once, while the clock runs."""
-        children = [self.start(number) for number in range(sweeps)]
-        started = last = time.monotonic()
-        while any(child.is_alive() for child in children):
+        """So many at once, while the clock runs; as many more, one by one, when a lease has ended in an open call."""
+        alive = [self.start(number) for number in range(sweeps)]
+        begun, started = sweeps, time.monotonic()
+        last = started
+        while alive:
             time.sleep(0.02)
             now = time.monotonic()
             assert now - started < PATIENCE_S, "a sweep hangs"
             self.clock.advance(timedelta(seconds=HURRY * (now - last)))
             last = now
-        assert [child.exitcode for child in children] == [0] * sweeps
+            ended = [child for child in alive if not child.is_alive()]
+            assert [child.exitcode for child in ended] == [0] * len(ended)
+            alive = [child for child in alive if child not in ended]
+            if alive and begun < 2 * sweeps and self._outlived():
+                alive.append(self.start(begun))
+                begun += 1
+
+    def _outlived(self) -> bool:
+        """Whether a call is open whose lease has ended: the next sweep takes its case over."""
+        query = sa.select(effects.c.id).where(
+            effects.c.state == "sending", effects.c.lease_until < self.clock.now()
+        )
+        with self.world.store.read() as tx:
+            return tx.execute(query.limit(1)).first() is not None
+
+    def takeovers(self) -> int:
+        """How often a sweep found a case's lease over and a call still open, by the timelines."""
+        query = sa.select(sa.func.count()).where(timelines.c.event.like("%.uncertain"))
+        with self.world.store.read() as tx:
+            return int(tx.execute(query).scalar_one())
 
     def finish(self) -> object:
-        """One sweep at a time, while the clock stands still, until nothing is due; returns what is left after five.
+        """One sweep at a time, while the clock stands still, until nothing is left to do; returns what is after ten.
 
-        What was not sent because its lease had run out waits some minutes for its next try.
+        What was not sent because its lease had run out waits some minutes for its next try, or hours after many.
         """
         left: object = None
-        for _ in range(5):
-            self.world.move(timedelta(minutes=15))
+        for _ in range(10):
+            self.world.move(timedelta(minutes=20))
             self.world.sweep()
-            left = [*self.world.due().items(), *_effects(self.world, "sending", "waiting")]
+            left = [*self.world.due().items(), *_effects(self.world, "sending", "waiting"), *self._put_off()]
             if not left:
                 break
         return left
+
+    def _put_off(self) -> list[tuple[str, int]]:
+        """What every case should be past by now, and waits for another time."""
+        query = sa.select(agenda.c.step, agenda.c.case_id).where(
+            agenda.c.step.in_(["acknowledge", "open_ticket", "notify_agent"]), agenda.c.due_at.is_not(None)
+        )
+        with self.world.store.read() as tx:
+            return [(row.step, row.case_id) for row in tx.execute(query)]
 
 
 @pytest.mark.parametrize("sweeps", [2, 4, 8])
@@ -83,11 +113,17 @@ def test_sweeps_at_once_under_a_slow_vendor_double_nothing_and_lose_nobody(
     world.live(timedelta(0), complaints=20)
     crowd.sweep(sweeps)
     world.live(timedelta(minutes=5), complaints=4)
+    for _ in range(5):
+        if crowd.takeovers():
+            break
+        world.live(timedelta(minutes=1), complaints=6)
+        crowd.sweep(sweeps)
     world.live(timedelta(minutes=20), complaints=0)
     world.live(timedelta(minutes=35), complaints=0)
     crowd.sweep(sweeps)
     assert crowd.finish() == []
     _assert_sound(world)
+    assert crowd.takeovers() > 0
     asked = [entry for entry in world.sandbox.book(kind="zns") if entry["template_type"] == "rating"]
     assert len(asked) > 3
     world.close()
@@ -145,7 +181,15 @@ def _assert_sound(world: World) -> None:
     """Nothing twice and nobody forgotten; the cases themselves are still open."""
     verdict = judge(world)
     assert verdict.duplicates == []
-    assert [line for line in verdict.lost if not line.endswith("still open")] == []
+    lost = [line for line in verdict.lost if not line.endswith("still open")]
+    assert lost == [], [_story(world, line) for line in lost]
+
+
+def _story(world: World, line: str) -> list[str]:
+    """The timeline of the case that a finding is about."""
+    case_id = int(line.partition(":")[0].removeprefix("AM")) if line.startswith("AM") else 0
+    with world.store.read() as tx:
+        return [f"{entry.at:%T} {entry.event} {entry.detail}" for entry in timeline.of_case(tx, case_id)]
 
 
 def _wait_until_stopped(child: BaseProcess) -> None:
