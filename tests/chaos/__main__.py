@@ -31,11 +31,13 @@ def main() -> int:
     ):
         # Before anything of Prefect is imported.
         os.environ |= {"PREFECT_HOME": str(Path(folder) / "prefect"), "DO_NOT_TRACK": "1"}
+        from amends.logs import set_up_logs
         from tests.chaos.harness import kill
         from tests.chaos.report import good, json_line, show
         from tests.chaos.stage import set_stage
         from tests.chaos.world import ChaosProblem
 
+        set_up_logs("critical")  # trouble is what the sweeps are here for
         try:
             with set_stage(Path(folder), DATABASES[arguments.database]) as (sites, prefect):
                 results = kill(sites, prefect, kills=arguments.kills, seed=arguments.seed, progress=advance)

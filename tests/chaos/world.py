@@ -5,7 +5,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -100,6 +100,7 @@ class World:
         sabotage: Sabotage | None = None,
     ) -> None:
         self.sandbox, self.clock, self.toll = sandbox, clock or VirtualClock(MONDAY), Toll()
+        self._consent_at: datetime | None = None
         self.journey = hurried_journey(home / "inbox")
         settings = sandbox_settings(sandbox, home, database_url)
         small = {"open_calls": OPEN_CALLS, "chunk_size": 8, "lease_seconds": int(LEASE.total_seconds())}
@@ -220,9 +221,13 @@ class World:
     def _renew_consent(self) -> None:
         """A refresh token works once: a kill between its use and the commit of the new one needs a person."""
         with self.store.read() as tx:
-            if not any(incident.code == DEAD_TOKEN for incident in incidents.still_open(tx)):
-                return
+            dead = [
+                incident.last_seen_at for incident in incidents.still_open(tx) if incident.code == DEAD_TOKEN
+            ]
+        if not dead or (self._consent_at is not None and max(dead) <= self._consent_at):
+            return  # the incident stays open until a message is accepted
         asyncio.run(self._log_in())
+        self._consent_at = self.clock.now()
         self.toll.consents += 1
 
     async def _log_in(self) -> None:
