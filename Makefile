@@ -10,7 +10,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 KILLS ?= 1000
 
-.PHONY: demo serve test chaos lint audit fuzz fuzz-deep lock format clean
+.PHONY: demo serve test chaos bench bench-full lint audit fuzz fuzz-deep lock format clean
 .DEFAULT_GOAL := demo
 
 $(READY): requirements.lock pyproject.toml
@@ -33,6 +33,12 @@ test: $(READY)  ## the whole suite, SQLite and PostgreSQL
 
 chaos: $(READY)  ## kill the real sweep KILLS times on both databases, and count at the vendor's side
 	$(BIN)/python -m tests.chaos --kills $(KILLS)
+
+bench: $(READY)  ## speed beside other engines, growth, latency: tables, docs/performance.md, latest.json
+	$(BIN)/python -m benchmarks
+
+bench-full: $(READY)  ## the same with the large sizes
+	$(BIN)/python -m benchmarks --size full
 
 lint: $(READY)
 	$(BIN)/ruff check .

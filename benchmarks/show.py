@@ -1,0 +1,48 @@
+"""The outcome of benchmarks for people: tables in the terminal, and Markdown with charts for `docs/performance.md`."""
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from benchmarks.part import Chart, Part, Table
+
+
+def show(part: Part) -> None:
+    """Print every table of a part."""
+    console = Console()
+    for table in part.tables:
+        grid = Grid(
+            title=table.title, title_justify="left", caption=table.note or None, caption_justify="left"
+        )
+        for place, column in enumerate(table.columns):
+            grid.add_column(column, justify="right" if place else "left")
+        for row in table.rows:
+            grid.add_row(*row)
+        console.print(grid)
+
+
+def markdown(parts: Mapping[str, Part], machine: str) -> str:
+    """Everything measured in one run, as one section of a page."""
+    blocks = [machine, *(_table(table) for part in parts.values() for table in part.tables)]
+    return "\n\n".join(blocks)
+
+
+def _table(table: Table) -> str:
+    lines = [f"### {table.title}", ""]
+    if table.note:
+        lines += [table.note, ""]
+    lines.append("| " + " | ".join(table.columns) + " |")
+    lines.append("| --- |" + " ---: |" * (len(table.columns) - 1))
+    lines += ["| " + " | ".join(row) + " |" for row in table.rows]
+    return "\n".join(lines) + (f"\n\n{_chart(table.chart)}" if table.chart else "")
+
+
+def _chart(chart: Chart) -> str:
+    """A Mermaid chart: drawn by whoever shows the page, and readable where nobody does."""
+    labels = ", ".join(f'"{label}"' for label in chart.bars)
+    values = ", ".join(f"{value:.4g}" for value in chart.bars.values())
+    return (
+        f'```mermaid\nxychart-beta\n    title "{chart.title}"\n    x-axis [{labels}]\n'
+        f'    y-axis "{chart.unit}"\n    bar [{values}]\n```'
+    )
