@@ -1,13 +1,11 @@
 """Mistakes in settings and input end in one clear line on standard error, never in a traceback."""
 
-import re
 import sys
+import traceback
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
-
-_URL_SECRETS = re.compile(r"(?<=://)[^\s'\",;)]+")
 
 
 class Trouble(Exception):
@@ -19,15 +17,17 @@ class Trouble(Exception):
 
 
 class GuardedGroup(TyperGroup):
-    """Tells the expected kinds of trouble in a line each; anything else is a bug and keeps its traceback."""
+    """Tells the expected kinds of trouble in a line each; anything else is a bug and tells its traceback, scrubbed."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
-            told = explain(error)
-            if told is None:
-                raise
+            if type(error).__module__.partition(".")[0] in ("click", "typer"):
+                raise  # how they end a command
+            from amends.discretion import scrub
+
+            told = explain(error) or scrub("".join(traceback.format_exception(error)))
             typer.echo(told, err=True)
             raise typer.Exit(error.code if isinstance(error, Trouble) else _exit_code(error)) from None
 
@@ -38,19 +38,14 @@ def explain(error: Exception) -> str | None:
         return str(error)
     match _name(error):
         case "JourneyProblem":
+            from amends.discretion import scrub
+
             return scrub(str(error))  # it quotes what was written, perhaps an address in the wrong place
         case "FileProblem" | "TicketProblem" | "ServerProblem" | "StageProblem" | "KeyProblem" | "SealBroken":
             return str(error)
         case "StrangeSchema" | "DatabaseGone":
             return str(error)
     return _database_trouble(error) if _name(error).startswith("sqlalchemy.") else None
-
-
-def scrub(text: str) -> str:
-    """The text without phone numbers, mail addresses, and whatever follows a `://`: URLs carry passwords."""
-    from amends.domain.contacts import mask
-
-    return mask(_URL_SECRETS.sub("***", text))
 
 
 def _name(error: Exception) -> str:
@@ -97,6 +92,8 @@ def _database_trouble(error: Exception) -> str | None:
 
 def _first_line(error: Exception) -> str:
     """The driver's own words. They name host and user, never the password."""
+    from amends.discretion import scrub
+
     words = str(getattr(error, "orig", error)).strip() or type(error).__name__
     return scrub(words.splitlines()[0].rstrip("."))
 

@@ -19,9 +19,9 @@ def check(
     Looks at the file, the settings, and what Zalo says of its templates: approval, tag, and parameters with names,
     types and lengths. Messages nobody. Exit code 0: ready. 1: something would not work. 2: the file cannot be used.
     """
+    from amends.discretion import scrub
     from amends.domain.journey import JourneyProblem, load_journey
     from cli.checks import Finding, findings
-    from cli.guard import scrub
     from cli.installation import read_settings
     from cli.readiness import show, unusable
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
+from amends.discretion import discreetly
 from amends.domain.journey import ComplaintJourney
 from tasks.acknowledge import acknowledge
 from tasks.close_cases import close_cases
@@ -20,6 +21,7 @@ from tasks.watch_sla import warn_and_escalate_on_sla
 
 
 @flow(name="complaint-journey", flow_run_name="{journey.name}", persist_result=False)
+@discreetly
 async def complaint(journey: ComplaintJourney, read_back_days: float = 0) -> dict[str, dict[str, int]]:
     """Move every customer's complaint one step on, if it is due for one.
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from prefect import flow
 
+from amends.discretion import discreetly
 from amends.domain.journey import ComplaintJourney
 from tasks.acknowledge import acknowledge
 from tasks.arrivals import arrivals
@@ -16,6 +17,7 @@ from tasks.sweep import sweep_of
 
 
 @flow(name="rating-arrived", flow_run_name="{journey.name}: rating arrived", persist_result=False)
+@discreetly
 async def rating_arrived(journey: ComplaintJourney, linger_seconds: float = 0) -> dict[str, dict[str, int]]:
     """Bring what has just come in to an agent, and then say sorry to the customer.
 

@@ -3,6 +3,7 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from amends.discretion import discreetly
 from amends.store.audit import Finding
 from tasks.verify import (
     add_up_every_voucher,
@@ -16,6 +17,7 @@ from tasks.verify import (
 
 
 @flow(name="verify", persist_result=False)
+@discreetly
 async def verify() -> State[list[Finding]]:
     """Hold every row of this installation against what must be true of it, as of one moment.
 

@@ -7,6 +7,7 @@ import structlog
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from amends.discretion import discreetly
 from amends.domain.effects import Step
 from amends.store import agenda
 from amends.store.agenda import Claim
@@ -39,7 +40,7 @@ def chunk_task(
     name: str,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]:
     """A Prefect task that handles one chunk: never cached, never persisted, repeated only for database trouble."""
-    made = task(
+    as_task = task(
         name=name,
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -47,7 +48,11 @@ def chunk_task(
         retry_delay_seconds=RETRY_AFTER_S,
         retry_condition_fn=database_trouble,
     )
-    return cast("Callable[[Callable[P, Coroutine[Any, Any, R]]], Callable[P, Coroutine[Any, Any, R]]]", made)
+
+    def made(chunk: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, Coroutine[Any, Any, R]]:
+        return cast("Callable[P, Coroutine[Any, Any, R]]", as_task(discreetly(chunk)))
+
+    return made
 
 
 async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:

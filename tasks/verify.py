@@ -9,6 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
+from amends.discretion import discreetly
 from amends.store.audit import Books, Finding, opened_books
 from tasks.announce import announce
 from tasks.sweep import current_runtime
@@ -40,30 +41,35 @@ _audit_task = task(cache_policy=NO_CACHE, persist_result=False)
 
 
 @_audit_task
+@discreetly
 async def count_every_feedback(audit: Audit) -> None:
     """What came in is a case, above the threshold, suppressed, an answer, a message, or in quarantine."""
     audit.check("inbox")
 
 
 @_audit_task
+@discreetly
 async def follow_every_case(audit: Audit) -> None:
     """Each is in one place: on the agenda, with an agent, or closed with its outcome."""
     audit.check("cases")
 
 
 @_audit_task
+@discreetly
 async def read_every_clock(audit: Audit) -> None:
     """Tickets, their clocks, and who was told."""
     audit.check("tickets")
 
 
 @_audit_task
+@discreetly
 async def settle_every_effect(audit: Audit) -> None:
     """Each is settled, due, under way or in doubt with a reason, and nothing was sent twice."""
     audit.check("effects")
 
 
 @_audit_task
+@discreetly
 async def add_up_every_voucher(audit: Audit) -> None:
     """Codes, values and budgets are one sum."""
     audit.check("money")

@@ -11,6 +11,8 @@ from tests.chaos.world import LEASE, World
 
 TIMED = 0.25
 """Share of the kills that come from outside, at a random moment."""
+SCOUTS = 12
+"""Sweeps that live before the first is to die: no killed one comes to the points behind its own."""
 TOKENS_LAST = timedelta(hours=20)
 """How long sweeps work with one pair of tokens, so long a time that only then their renewal can be hit."""
 CROWD = 12
@@ -32,17 +34,19 @@ class Killer:
         self._random = random.Random(seed)
         self.known: dict[str, int] = {}
         """Every name ever seen, and how often it was passed in the last sweep that came by."""
+        self._scouts = SCOUTS
         self._tried: Counter[str] = Counter()
         self._tokens_at: datetime | None = None
         self._seconds = 0.5
         """How long a whole sweep takes, about."""
 
     def kill_one(self, world: World) -> bool:
-        """Some minutes pass, then a sweep is to die; False when it lived, because its point did not come."""
+        """Some minutes pass, then a sweep is to die; False when it lived: a scout, or one whose point did not come."""
         complaints = 0 if sum(world.due().values()) > CROWD else self._random.choice((0, 1, 1, 2, 3))
         world.live(LEASE + timedelta(minutes=self._random.uniform(1, 12)), complaints)
         killed_before, started = world.toll.killed, time.monotonic()
-        if not self.known:
+        if self._scouts:
+            self._scouts -= 1
             trail = world.sweep()
         elif self._random.random() < TIMED:
             trail = world.sweep(after_seconds=self._random.uniform(0, self._seconds))

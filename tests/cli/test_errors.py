@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from amends.store import webhook_events
+from cli.main import app
 from tests.cli.conftest import Invoke
 
 
@@ -62,3 +65,20 @@ def test_a_wrong_word_is_told_with_the_fix(amends: Invoke, words: list[str], tol
     result = amends(*words)
     assert result.exit_code != 0
     assert told in result.stderr
+
+
+def test_a_bug_tells_its_traceback_and_nothing_private(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert environment["AMENDS_DATABASE_URL"]
+    phone, mail, password = "0912345678", "lan.tran@example.com", "hunter2"
+
+    def talkative(*_: object) -> None:
+        raise KeyError(f"{phone} {mail} postgresql://amends:{password}@db/amends")
+
+    monkeypatch.setattr(webhook_events, "counts", talkative)
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert "Traceback" in result.stderr
+    assert "KeyError: '84912***678 l***@example.com postgresql://***" in result.stderr
+    assert not [private for private in (phone, phone[1:], mail, password) if private in result.output]

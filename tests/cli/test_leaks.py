@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from amends.domain.journey import ComplaintJourney
 from amends.encryption import new_key
 from amends.logs import set_up_logs
+from amends.store import agenda
 from amends.store.schema import customers, quarantine
 from cli.guard import explain
 from connectors.mail import CustomerMail
@@ -178,6 +179,17 @@ async def test_no_secret_and_nobody_is_in_anything_that_can_be_read(
         monkeypatch.setattr(CustomerMail, "send", buggy)
         sandbox.set_faults([{"on": "token", "fault": "code", "code": -14014}])
         assert (await complaint(journey, return_state=True)).is_completed()
+
+        def talkative(*_: Any, **__: Any) -> Any:
+            raise KeyError(f"{name} {mail} {phone} {SECRETS['database']}")
+
+        # Bugs of our own outside connectors: in a task, and in the flow between its tasks.
+        with monkeypatch.context() as bugs:
+            bugs.setattr(agenda, "is_due", lambda *_: True)
+            bugs.setattr(agenda, "claim", talkative)
+            assert (await complaint(journey, return_state=True)).is_failed()
+            bugs.setattr(agenda, "is_due", talkative)
+            assert (await complaint(journey, return_state=True)).is_failed()
 
     # Everything was in use: customers were written to, agents told, the mail server logged in to, rows refused.
     assert {entry["kind"] for entry in sandbox.book()} >= {"zns", "agent_notification"}
