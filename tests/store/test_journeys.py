@@ -44,6 +44,16 @@ def test_a_version_comes_back_as_it_was(store: Store) -> None:
     assert version_of(loaded) == version_of(JOURNEY)
 
 
+def test_a_version_is_checked_once_in_a_process(store: Store) -> None:
+    mornings = changed(brand="Sáng")
+    with store.begin() as tx:
+        version_id = journeys.register(tx, mornings, NINE)
+        other_id = journeys.register(tx, changed(brand="Chiều"), NINE)
+        first = journeys.load(tx, version_id)
+        assert journeys.load(tx, version_id) is first
+        assert journeys.load(tx, other_id).brand == "Chiều"
+
+
 def test_a_version_that_does_not_exist_is_an_error(store: Store) -> None:
     with store.read() as tx, pytest.raises(sa.exc.NoResultFound):
         journeys.load(tx, 10**9)
