@@ -5,6 +5,7 @@ from datetime import timedelta
 from prefect import flow
 
 from amends.domain.journey import ComplaintJourney
+from flows.results import UNUSED
 from tasks.acknowledge import acknowledge
 from tasks.arrivals import arrivals
 from tasks.close_cases import close_cases
@@ -15,7 +16,12 @@ from tasks.survey import conclude_surveys
 from tasks.sweep import sweep_of
 
 
-@flow(name="rating-arrived", flow_run_name="{journey.name}: rating arrived", persist_result=False)
+@flow(
+    name="rating-arrived",
+    flow_run_name="{journey.name}: rating arrived",
+    persist_result=False,
+    result_storage=UNUSED,
+)
 async def rating_arrived(journey: ComplaintJourney, linger_seconds: float = 0) -> dict[str, dict[str, int]]:
     """Bring what has just come in to an agent, and then say sorry to the customer.
 

@@ -12,6 +12,7 @@ from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
 from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
+from amends.store.sql import execute_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,16 +211,38 @@ def _case(row: Any, recent_messages: int, zalo: tuple[ZaloUser, ...]) -> Case:
     )
 
 
-def set_outcome(tx: Tx, case_id: int, outcome: CaseOutcome | None, reason: str) -> None:
-    tx.execute(
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a case ended; no outcome: it goes on after all."""
+
+    case_id: int
+    outcome: CaseOutcome | None = None
+    reason: str = ""
+
+
+def set_outcomes(tx: Tx, endings: Sequence[Ending]) -> None:
+    statement = (
         cases.update()
-        .where(cases.c.id == case_id)
-        .values(outcome=outcome.value if outcome else None, outcome_reason=reason[:300])
+        .where(cases.c.id == sa.bindparam("b_id"))
+        .values(outcome=sa.bindparam("b_outcome"), outcome_reason=sa.bindparam("b_reason"))
+    )
+    execute_many(
+        tx,
+        statement,
+        [
+            {
+                "b_id": ending.case_id,
+                "b_outcome": ending.outcome.value if ending.outcome else None,
+                "b_reason": ending.reason[:300],
+            }
+            for ending in endings
+        ],
     )
 
 
-def close(tx: Tx, case_id: int, now: datetime) -> None:
-    tx.execute(cases.update().where(cases.c.id == case_id).values(closed_at=now))
+def close(tx: Tx, case_ids: Sequence[int], now: datetime) -> None:
+    if case_ids:
+        tx.execute(cases.update().where(cases.c.id.in_(case_ids)).values(closed_at=now))
 
 
 @dataclass(frozen=True, slots=True)
