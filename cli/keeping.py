@@ -17,6 +17,7 @@ from amends.domain.journey import ComplaintJourney, version_of
 from amends.settings import Settings
 from cli.guard import Trouble, warn
 from cli.keeping_desk import usable_doors
+from deployments.api import api_settings
 from deployments.desk_process import running_desk
 from deployments.server import prefect_server
 from deployments.serving import (
@@ -55,7 +56,10 @@ def serve_journeys(
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _leave)
     try:
-        with _api(settings, port, host, server) as url, temporary_settings({PREFECT_API_URL: url}):
+        with (
+            _api(settings, port, host, server) as url,
+            temporary_settings(api_settings(url, settings.home / "prefect")),
+        ):
             deployments = [d for j in journeys for d in deployments_of(j, timedelta(minutes=every), daily_at)]
             if verify_every:
                 deployments.append(verify_deployment(timedelta(minutes=verify_every)))

@@ -16,6 +16,7 @@ from amends.settings import Settings
 from amends.store.engine import Store
 from amends.store.opening import open_spool
 from cli.guard import Trouble, warn
+from deployments.api import api_settings
 from deployments.parent import end_with_parent
 from deployments.serving import answers, running_server
 from desk.app import create_app
@@ -100,12 +101,13 @@ def unlocked(doors: Doors, settings: Settings) -> list[str]:
 
 def _prefect(settings: Settings) -> dict[Any, Any]:
     """The server to record runs at, if one answers."""
+    home = settings.home / "prefect"
     if url := PREFECT_API_URL.value():
         if not answers(url):
             warn("nothing answers at PREFECT_API_URL yet; what comes in meanwhile is kept")
-        return {}
-    url = running_server(settings.home / "prefect")
-    return {PREFECT_API_URL: url} if url else {}
+    else:
+        url = running_server(home)
+    return api_settings(url, home) if url else {}
 
 
 async def run_desk(

@@ -17,6 +17,7 @@ from amends.settings import Settings
 from amends.store.engine import Store
 from cli.guard import Trouble, warn
 from cli.show import heading, print_json, print_table
+from deployments.api import api_settings
 from deployments.server import prefect_server
 from deployments.serving import answers, running_server
 from flows.complaint import complaint
@@ -35,7 +36,7 @@ class Swept:
 def sweep_once(journey: ComplaintJourney, settings: Settings, store: Store, read_back_days: float) -> Swept:
     """Sweep now. Raises Trouble when the sweep failed."""
     use_runtime(Runtime(settings, store, SystemClock()))
-    with api_in_use(settings) as url, temporary_settings({PREFECT_API_URL: url}):
+    with api_in_use(settings) as url, temporary_settings(api_settings(url, settings.home / "prefect")):
         return asyncio.run(_sweep(journey, read_back_days))
 
 

@@ -6,6 +6,7 @@ from prefect import flow
 
 from amends.discretion import discreetly
 from amends.domain.journey import ComplaintJourney
+from flows.results import UNUSED
 from tasks.acknowledge import acknowledge
 from tasks.close_cases import close_cases
 from tasks.detect import detect
@@ -20,7 +21,7 @@ from tasks.tidy_up import tidy_up
 from tasks.watch_sla import warn_and_escalate_on_sla
 
 
-@flow(name="complaint-journey", flow_run_name="{journey.name}", persist_result=False)
+@flow(name="complaint-journey", flow_run_name="{journey.name}", persist_result=False, result_storage=UNUSED)
 @discreetly
 async def complaint(journey: ComplaintJourney, read_back_days: float = 0) -> dict[str, dict[str, int]]:
     """Move every customer's complaint one step on, if it is due for one.

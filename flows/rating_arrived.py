@@ -6,6 +6,7 @@ from prefect import flow
 
 from amends.discretion import discreetly
 from amends.domain.journey import ComplaintJourney
+from flows.results import UNUSED
 from tasks.acknowledge import acknowledge
 from tasks.arrivals import arrivals
 from tasks.close_cases import close_cases
@@ -16,7 +17,12 @@ from tasks.survey import conclude_surveys
 from tasks.sweep import sweep_of
 
 
-@flow(name="rating-arrived", flow_run_name="{journey.name}: rating arrived", persist_result=False)
+@flow(
+    name="rating-arrived",
+    flow_run_name="{journey.name}: rating arrived",
+    persist_result=False,
+    result_storage=UNUSED,
+)
 @discreetly
 async def rating_arrived(journey: ComplaintJourney, linger_seconds: float = 0) -> dict[str, dict[str, int]]:
     """Bring what has just come in to an agent, and then say sorry to the customer.

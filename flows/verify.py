@@ -5,6 +5,7 @@ from prefect.client.schemas.objects import State
 
 from amends.discretion import discreetly
 from amends.store.audit import Finding
+from flows.results import UNUSED
 from tasks.verify import (
     add_up_every_voucher,
     auditing,
@@ -16,7 +17,7 @@ from tasks.verify import (
 )
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", persist_result=False, result_storage=UNUSED)
 @discreetly
 async def verify() -> State[list[Finding]]:
     """Hold every row of this installation against what must be true of it, as of one moment.

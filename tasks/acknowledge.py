@@ -6,9 +6,8 @@ from amends.domain import steps
 from amends.domain.decision import Decision
 from amends.domain.effects import Step
 from amends.store.agenda import Claim
-from amends.store.engine import Tx
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver
+from tasks.delivery import Job, deliver, one_by_one
 from tasks.sweep import Sweep
 
 
@@ -18,8 +17,8 @@ async def acknowledge(sweep: Sweep) -> None:
 
 
 async def _apologise(sweep: Sweep, claims: list[Claim]) -> None:
-    await deliver(sweep, Step.ACKNOWLEDGE, claims, _decide)
+    await deliver(sweep, Step.ACKNOWLEDGE, claims, one_by_one(_decide))
 
 
-def _decide(_tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide(job: Job, now: datetime) -> Decision:
     return steps.acknowledge(job.case, job.effects, job.journey, now)

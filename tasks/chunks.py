@@ -1,6 +1,7 @@
 """How every step runs: as long as something is due, one Prefect task run per chunk of cases."""
 
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import cache
 from typing import Any, ParamSpec, TypeVar, cast
 
 import structlog
@@ -55,35 +56,54 @@ def chunk_task(
     return made
 
 
-async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
-    """Work through everything due for `step`. A step with nothing due makes no task run at all."""
-    held: list[Claim] = []
+class _Chunks:
+    """The chunks of one step in one sweep. Not a dataclass: those Prefect searches for futures at every task run."""
 
-    @chunk_task(step.value.replace("_", " "))
-    async def chunk() -> int:
+    def __init__(self, sweep: Sweep, step: Step, handle: Handle) -> None:
+        self.sweep, self.step, self.handle = sweep, step, handle
+        self.held: list[Claim] = []
+        """What the present chunk has claimed."""
+
+    def claim(self) -> list[Claim]:
+        sweep = self.sweep
         with sweep.store.begin() as tx:
             # A second try takes up what the first has left: nobody else can, until its lease ends.
-            claims = agenda.still_ours(tx, held, sweep.owner) if held else []
+            claims = agenda.still_ours(tx, self.held, sweep.owner) if self.held else []
             if claims:
                 agenda.renew(tx, claims, sweep.owner, sweep.lease_until())
-            claims = claims or agenda.claim(
+                return claims
+            return agenda.claim(
                 tx,
                 sweep.journey.name,
-                step,
+                self.step,
                 now=sweep.now(),
                 owner=sweep.owner,
                 lease_until=sweep.lease_until(),
                 limit=sweep.settings.chunk_size,
             )
-        held[:] = claims
+
+
+@cache
+def _task_of(step: Step) -> Callable[[_Chunks], Coroutine[Any, Any, int]]:
+    """The task of a step, made once: to make one, Prefect reads and parses the source of its function."""
+
+    @chunk_task(step.value.replace("_", " "))
+    async def chunk(chunks: _Chunks) -> int:
+        claims = chunks.held = chunks.claim()
         if claims:
-            await handle(sweep, claims)
-        held.clear()
+            await chunks.handle(chunks.sweep, claims)
+        chunks.held = []
         return len(claims)
 
+    return chunk
+
+
+async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
+    """Work through everything due for `step`. A step with nothing due makes no task run at all."""
     async with timed(sweep, step) as tally:
+        chunks = _Chunks(sweep, step, handle)
         while _is_due(sweep, step):
-            taken = await chunk()
+            taken = await _task_of(step)(chunks)
             tally.cases += taken
             if not taken:  # another sweep was quicker
                 return

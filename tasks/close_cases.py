@@ -18,21 +18,22 @@ async def _close(sweep: Sweep, claims: list[Claim]) -> None:
     with sweep.store.begin() as tx:
         ours = agenda.still_ours(tx, claims, sweep.owner)
         found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
-        finished, lines = [], []
+        finished, closed, lines = [], [], []
         for claim in ours:
             case = found[claim.case_id]
             journey = sweep.version(tx, case.version_id)
             ending = close_or_reopen(case, journey)
             if isinstance(ending, Reopen):
                 cycle = tickets.reopen(tx, journey, case.id, ending.severity, now)
-                cases.set_outcome(tx, case.id, None, "")
+                cases.set_outcomes(tx, [cases.Ending(case.id)])
                 detail = f"{ending.severity} severity, {cycle}. reopening: {ending.reason}"
                 lines.append(timeline.Entry(case.id, now, "ticket.reopened", detail))
                 finished.append((claim, "reopened"))
             else:
-                cases.close(tx, case.id, now)
+                closed.append(case.id)
                 lines.append(timeline.Entry(case.id, now, "case.closed", f"{case.outcome}: {ending.reason}"))
                 finished.append((claim, "closed"))
+        cases.close(tx, closed, now)
         agenda.finish(tx, finished)
         timeline.append(tx, lines)
     tally.results.update(result for _, result in finished)

@@ -65,18 +65,24 @@ class Call:
         return next((effect.attempts for effect in earlier), 0)
 
 
-Decide = Callable[[Tx, Job, datetime], Decision]
-OnFinish = Callable[[Tx, Job, Finish, datetime], None]
+Decide = Callable[[Tx, Sequence[Job], datetime], list[Decision]]
+"""Says what to do with each of these jobs, in their order; a wave is asked about at once."""
+OnFinish = Callable[[Tx, Sequence[tuple[Job, Finish]], datetime], None]
 
 
-def nothing_more(_tx: Tx, _job: Job, _finish: Finish, _now: datetime) -> None:
+def one_by_one(decide: Callable[[Job, datetime], Decision]) -> Decide:
+    """For decisions that need no more than the job."""
+    return lambda _tx, jobs, now: [decide(job, now) for job in jobs]
+
+
+def nothing_more(_tx: Tx, _finished: Sequence[tuple[Job, Finish]], _now: datetime) -> None:
     """For steps that nothing follows."""
 
 
 async def deliver(
     sweep: Sweep, step: Step, claims: Sequence[Claim], decide: Decide, on_finish: OnFinish = nothing_more
 ) -> None:
-    """Work through `claims`: `decide` says what to do with each, `on_finish` plans what follows a finished step."""
+    """Work through `claims`: `decide` says what to do with each, `on_finish` plans what follows finished steps."""
     wave = Wave(sweep, step, decide, on_finish)
     queue = deque(claims)
     answered: list[tuple[Call, Outcome]] = []
@@ -226,9 +232,9 @@ class Wave:
 
     def _carry_out(self, tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Call]:
         """Decide each job and carry out every decision but `Send`; returns the calls to make."""
-        calls, postponed, finished, lines, left_over = [], [], [], [], []
-        for job in jobs:
-            decision = self._held_back(self.decide(tx, job, now), now)
+        calls, postponed, finished, lines = [], [], [], []
+        for job, decided in zip(jobs, self.decide(tx, jobs, now), strict=True):
+            decision = self._held_back(decided, now)
             match decision:
                 case Send():
                     calls.append(Call(job, decision, _intent(job, decision), self._leave_before(job)))
@@ -238,16 +244,18 @@ class Wave:
                     if not routine:
                         lines.append(self._line(job.case.id, "postponed", reason, now))
                 case Finish(result, reason):
-                    finished.append((job.claim, result))
-                    if any(effect.state is EffectState.WAITING for effect in job.effects):
-                        left_over.append(job.claim)
-                    self.on_finish(tx, job, decision, now)
+                    finished.append((job, decision))
                     if result not in _TOLD_ALREADY:
                         self.tally.results[result] += 1
                         self.tally.reasons[reason] += 1
                         lines.append(self._line(job.case.id, result, reason, now))
+        if finished:
+            self.on_finish(tx, finished, now)
         agenda.postpone(tx, postponed)
-        agenda.finish(tx, finished)
+        agenda.finish(tx, [(job.claim, finish.result) for job, finish in finished])
+        left_over = [
+            job.claim for job, _ in finished if any(e.state is EffectState.WAITING for e in job.effects)
+        ]
         if left_over:
             ledger.abandon(tx, left_over, now)
         timeline.append(tx, lines)

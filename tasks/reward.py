@@ -1,5 +1,6 @@
 """Reward: reserve a voucher within the budget and send it, once per case for ever."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -29,31 +30,48 @@ async def _give(sweep: Sweep, claims: list[Claim]) -> None:
     await deliver(sweep, Step.REWARD, claims, _decide, _after)
 
 
-def _decide(tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide(tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Decision]:
     """Reserve in the transaction that decides to send: money is never promised twice (DESIGN 4.10)."""
-    case, journey = job.case, job.journey
-    if (refusal := steps.earns_voucher(case, journey)) is not None:
-        return refusal
     # Ask first with a blank voucher: what waits for the morning should not be reserved, nor grow old, overnight.
-    rehearsal = steps.reward(case, job.effects, journey, now, _BLANK)
-    if not isinstance(rehearsal, Send):
-        return rehearsal
-    voucher = vouchers.reserve(tx, journey.name, journey.reward, case.id, now)
-    if isinstance(voucher, str):
-        return Finish("suppressed", voucher)
-    variables = voucher_variables(voucher.code, voucher.value_vnd, voucher.expires_at, journey)
-    return steps.reward(case, job.effects, journey, now, variables)
+    decisions = [_with_voucher(job, now, _BLANK) for job in jobs]
+    earned: dict[int, list[int]] = {}
+    for number, decision in enumerate(decisions):
+        if isinstance(decision, Send):
+            earned.setdefault(jobs[number].case.version_id, []).append(number)
+    for numbers in earned.values():
+        journey = jobs[numbers[0]].journey
+        case_ids = [jobs[number].case.id for number in numbers]
+        reserved = vouchers.reserve(tx, journey.name, journey.reward, case_ids, now)
+        for number in numbers:
+            voucher = reserved[jobs[number].case.id]
+            if isinstance(voucher, str):
+                decisions[number] = Finish("suppressed", voucher)
+                continue
+            variables = voucher_variables(voucher.code, voucher.value_vnd, voucher.expires_at, journey)
+            decisions[number] = _with_voucher(jobs[number], now, variables)
+    return decisions
 
 
-def _after(tx: Tx, job: Job, finish: Finish, now: datetime) -> None:
-    case = job.case
-    if finish.result in ("sent", "uncertain"):
-        vouchers.issued(tx, case.id)
-    elif finish.result in ("suppressed", "skipped"):
-        vouchers.cancel(tx, case.id)
-    else:  # refused: also one that was in doubt, and counted as given, until its late answer came
-        vouchers.take_back(tx, case.id)
-    agenda.plan(tx, [Item(case.id, case.journey, Step.CLOSE, job.claim.ordinal, now)])
+def _with_voucher(job: Job, now: datetime, variables: Mapping[str, str]) -> Decision:
+    refusal = steps.earns_voucher(job.case, job.journey)
+    return refusal or steps.reward(job.case, job.effects, job.journey, now, variables)
+
+
+def _after(tx: Tx, finished: Sequence[tuple[Job, Finish]], now: datetime) -> None:
+    given, unsent, refused = [], [], []
+    for job, finish in finished:
+        if finish.result in ("sent", "uncertain"):
+            given.append(job.case.id)
+        elif finish.result in ("suppressed", "skipped"):
+            unsent.append(job.case.id)
+        else:  # also one that was in doubt, and counted as given, until its late answer came
+            refused.append(job.case.id)
+    vouchers.issued(tx, given)
+    vouchers.cancel(tx, unsent)
+    vouchers.take_back(tx, refused)
+    agenda.plan(
+        tx, [Item(job.case.id, job.case.journey, Step.CLOSE, job.claim.ordinal, now) for job, _ in finished]
+    )
 
 
 def _fill_pool(sweep: Sweep) -> None:

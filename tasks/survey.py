@@ -1,5 +1,6 @@
 """Survey: ask after the ticket is solved, remind once, and conclude from the answer or the silence."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from amends.domain import steps
@@ -11,7 +12,7 @@ from amends.store import agenda, cases, restored, surveys, timeline
 from amends.store.agenda import Claim, Item
 from amends.store.engine import Tx
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver
+from tasks.delivery import Job, deliver, one_by_one
 from tasks.sweep import Sweep
 
 
@@ -28,41 +29,47 @@ async def conclude_surveys(sweep: Sweep) -> None:
 
 
 async def _ask(sweep: Sweep, claims: list[Claim]) -> None:
-    await deliver(sweep, Step.SURVEY, claims, _decide_to_ask, _after_asking)
+    await deliver(sweep, Step.SURVEY, claims, one_by_one(_decide_to_ask), _after_asking)
 
 
-def _decide_to_ask(_tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide_to_ask(job: Job, now: datetime) -> Decision:
     return steps.survey(job.case, job.claim.ordinal, job.effects, job.journey, now)
 
 
-def _after_asking(tx: Tx, job: Job, finish: Finish, now: datetime) -> None:
-    case, cycle, settings = job.case, job.claim.ordinal, job.journey.survey
-    conclude_at = now
-    match finish.result:
-        case "sent" | "uncertain":
-            # An uncertain survey may well have arrived: wait for the answer like for any other.
-            surveys.asked(tx, case.id, cycle, now)
-            if (
-                case.survey is None or case.survey.answered_at is None
-            ):  # a dead sweep's survey may be answered already
-                conclude_at = now + timedelta(hours=settings.answer_window_hours)
-            if settings.reminder_after_hours and finish.result == "sent":
-                remind_at = now + timedelta(hours=settings.reminder_after_hours)
-                agenda.plan(tx, [Item(case.id, case.journey, Step.REMIND, cycle, remind_at)])
-        case "skipped":
-            return
-        case "unreachable":
-            surveys.skipped(tx, case.id, cycle, CaseOutcome.UNREACHABLE, finish.reason)
-        case _:
-            surveys.skipped(tx, case.id, cycle, CaseOutcome.SUPPRESSED, finish.reason)
-    agenda.plan(tx, [Item(case.id, case.journey, Step.CONCLUDE, cycle, conclude_at)])
+def _after_asking(tx: Tx, finished: Sequence[tuple[Job, Finish]], now: datetime) -> None:
+    asked: list[tuple[int, int]] = []
+    skipped: list[surveys.Skipped] = []
+    items: list[Item] = []
+    for job, finish in finished:
+        case, cycle, settings = job.case, job.claim.ordinal, job.journey.survey
+        conclude_at = now
+        match finish.result:
+            case "sent" | "uncertain":
+                # An uncertain survey may well have arrived: wait for the answer like for any other.
+                asked.append((case.id, cycle))
+                # A dead sweep's survey may be answered already.
+                if case.survey is None or case.survey.answered_at is None:
+                    conclude_at = now + timedelta(hours=settings.answer_window_hours)
+                if settings.reminder_after_hours and finish.result == "sent":
+                    remind_at = now + timedelta(hours=settings.reminder_after_hours)
+                    items.append(Item(case.id, case.journey, Step.REMIND, cycle, remind_at))
+            case "skipped":
+                continue
+            case "unreachable":
+                skipped.append(surveys.Skipped(case.id, cycle, CaseOutcome.UNREACHABLE, finish.reason))
+            case _:
+                skipped.append(surveys.Skipped(case.id, cycle, CaseOutcome.SUPPRESSED, finish.reason))
+        items.append(Item(case.id, case.journey, Step.CONCLUDE, cycle, conclude_at))
+    surveys.asked(tx, asked, now)
+    surveys.skipped(tx, skipped)
+    agenda.plan(tx, items)
 
 
 async def _remind(sweep: Sweep, claims: list[Claim]) -> None:
-    await deliver(sweep, Step.REMIND, claims, _decide_to_remind)
+    await deliver(sweep, Step.REMIND, claims, one_by_one(_decide_to_remind))
 
 
-def _decide_to_remind(_tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide_to_remind(job: Job, now: datetime) -> Decision:
     return steps.remind(job.case, job.claim.ordinal, job.effects, job.journey, now)
 
 
@@ -72,7 +79,7 @@ async def _conclude(sweep: Sweep, claims: list[Claim]) -> None:
     with sweep.store.begin() as tx:
         ours = agenda.still_ours(tx, claims, sweep.owner)
         found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
-        postponed, finished, items, lines = [], [], [], []
+        postponed, finished, endings, earning, items, lines = [], [], [], [], [], []
         for claim in ours:
             case = found[claim.case_id]
             journey = sweep.version(tx, case.version_id)
@@ -81,17 +88,19 @@ async def _conclude(sweep: Sweep, claims: list[Claim]) -> None:
                 postponed.append((claim, conclusion.until))
                 continue
             outcome, reason = conclusion.outcome, conclusion.reason
-            cases.set_outcome(tx, case.id, outcome, reason)
+            endings.append(cases.Ending(case.id, outcome, reason))
             earns = journey.reward.enabled and outcome in journey.reward.outcomes
             items.append(
                 Item(case.id, case.journey, Step.REWARD if earns else Step.CLOSE, claim.ordinal, now)
             )
             if earns:
-                restored.doubt_if_lost(tx, case.id, Step.REWARD, 0, now)
+                earning.append(case.id)
             finished.append((claim, outcome.value))
             lines.append(timeline.Entry(case.id, now, f"case.{outcome}", reason))
             tally.results[outcome] += 1
+        cases.set_outcomes(tx, endings)
         agenda.plan(tx, items)
+        restored.doubt_if_lost(tx, earning, Step.REWARD, 0, now)
         agenda.postpone(tx, postponed)
         agenda.finish(tx, finished)
         timeline.append(tx, lines)

@@ -1,5 +1,6 @@
 """Watch SLA: warn the agent before a target is missed, escalate up the ladder after it is."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from amends.domain import steps
@@ -22,7 +23,10 @@ async def _watch(sweep: Sweep, claims: list[Claim]) -> None:
     await deliver(sweep, Step.WATCH_SLA, claims, _decide)
 
 
-def _decide(tx: Tx, job: Job, now: datetime) -> Decision:
-    """The clock is read in the deciding transaction: a ticket taken a second ago needs no warning."""
-    clock = tickets.clocks(tx, [job.case.id])[job.case.id, job.claim.ordinal]
-    return steps.watch_sla(job.case, clock, job.effects, job.journey, now)
+def _decide(tx: Tx, jobs: Sequence[Job], now: datetime) -> list[Decision]:
+    """The clocks are read in the deciding transaction: a ticket taken a second ago needs no warning."""
+    clocks = tickets.clocks(tx, [job.case.id for job in jobs])
+    return [
+        steps.watch_sla(job.case, clocks[job.case.id, job.claim.ordinal], job.effects, job.journey, now)
+        for job in jobs
+    ]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from amends.domain.outcome import Outcome, OutcomeClass
 
@@ -60,6 +61,7 @@ class Effect:
     sent_at: datetime | None = None
 
 
+@lru_cache(maxsize=4096)
 def effect_key(journey: str, case_id: int, step: Step, channel: str, ordinal: int) -> str:
     """The idempotency key: derived, so that the same intention has the same key in every process for ever."""
     return str(uuid.uuid5(_NAMESPACE, f"{journey}:{case_id}:{step}:{channel}:{ordinal}"))

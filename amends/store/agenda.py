@@ -98,26 +98,19 @@ def renew(tx: Tx, claims: Sequence[Claim], owner: str, lease_until: datetime) ->
 
 
 _FREE = {"lease_owner": None, "lease_until": None}
+_ONE = agenda.update().where(agenda.c.id == sa.bindparam("b_id"))
+_POSTPONE = _ONE.values(due_at=sa.bindparam("b_due_at"), **_FREE)
+_FINISH = _ONE.values(due_at=None, result=sa.bindparam("b_result"), **_FREE)
 
 
 def postpone(tx: Tx, postponed: Sequence[tuple[Claim, datetime]]) -> None:
     """Give claims back, to be looked at again at the given time."""
-    statement = (
-        agenda.update()
-        .where(agenda.c.id == sa.bindparam("b_id"))
-        .values(due_at=sa.bindparam("b_due_at"), **_FREE)
-    )
-    execute_many(tx, statement, [{"b_id": claim.id, "b_due_at": until} for claim, until in postponed])
+    execute_many(tx, _POSTPONE, [{"b_id": claim.id, "b_due_at": until} for claim, until in postponed])
 
 
 def finish(tx: Tx, finished: Sequence[tuple[Claim, str]]) -> None:
     """Strike claims off the agenda for good, with a one-word result."""
-    statement = (
-        agenda.update()
-        .where(agenda.c.id == sa.bindparam("b_id"))
-        .values(due_at=None, result=sa.bindparam("b_result"), **_FREE)
-    )
-    execute_many(tx, statement, [{"b_id": claim.id, "b_result": result[:20]} for claim, result in finished])
+    execute_many(tx, _FINISH, [{"b_id": claim.id, "b_result": result[:20]} for claim, result in finished])
 
 
 def release(tx: Tx, owner: str, journey: str, claims: Sequence[Claim]) -> None:

@@ -12,6 +12,7 @@ from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
 from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
+from amends.store.sql import execute_many
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,71 +99,79 @@ def join_feedback(tx: Tx, case_id: int, occurred_at: datetime, stars: int, sever
     tx.execute(cases.update().where(worse).values(stars=stars, severity=severity.value))
 
 
+_VIEW = (
+    sa.select(
+        cases,
+        customers.c.language,
+        customers.c.name,
+        customers.c.phone,
+        customers.c.email,
+        customers.c.opted_out_at,
+        customers.c.forgotten_at,
+        tickets.c.id.label("ticket_id"),
+        tickets.c.state.label("ticket_state"),
+        tickets.c.severity.label("ticket_severity"),
+        tickets.c.assignee,
+        tickets.c.cycle,
+        tickets.c.summary,
+        tickets.c.opened_at.label("ticket_opened_at"),
+        tickets.c.first_response_at,
+        tickets.c.solved_at,
+        surveys.c.id.label("survey_id"),
+        surveys.c.asked_at,
+        surveys.c.answered_at,
+        surveys.c.satisfied,
+        surveys.c.skipped,
+        surveys.c.reason.label("survey_reason"),
+    )
+    .join(customers, customers.c.id == cases.c.customer_id)
+    .outerjoin(tickets, tickets.c.case_id == cases.c.id)
+    .outerjoin(surveys, sa.and_(surveys.c.case_id == cases.c.id, surveys.c.cycle == tickets.c.cycle))
+    .where(cases.c.id.in_(sa.bindparam("b_ids", expanding=True)))
+)
+"""Made once: to build this query and to find out that it is a known one takes as long as to run it."""
+
+
 def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[int, Case]:
     """The cases with customer, ticket and the present cycle's survey.
 
     `messages_since` starts the window in which messages count against the customer's cap.
     """
-    query = (
-        sa.select(
-            cases,
-            customers.c.language,
-            customers.c.name,
-            customers.c.phone,
-            customers.c.email,
-            customers.c.opted_out_at,
-            customers.c.forgotten_at,
-            tickets.c.id.label("ticket_id"),
-            tickets.c.state.label("ticket_state"),
-            tickets.c.severity.label("ticket_severity"),
-            tickets.c.assignee,
-            tickets.c.cycle,
-            tickets.c.summary,
-            tickets.c.opened_at.label("ticket_opened_at"),
-            tickets.c.first_response_at,
-            tickets.c.solved_at,
-            surveys.c.id.label("survey_id"),
-            surveys.c.asked_at,
-            surveys.c.answered_at,
-            surveys.c.satisfied,
-            surveys.c.skipped,
-            surveys.c.reason.label("survey_reason"),
-        )
-        .join(customers, customers.c.id == cases.c.customer_id)
-        .outerjoin(tickets, tickets.c.case_id == cases.c.id)
-        .outerjoin(surveys, sa.and_(surveys.c.case_id == cases.c.id, surveys.c.cycle == tickets.c.cycle))
-        .where(cases.c.id.in_(case_ids))
-    )
-    rows = tx.execute(query).all()
+    rows = tx.execute(_VIEW, {"b_ids": list(case_ids)}).all()
     people = {row.customer_id for row in rows}
     sent, chats = _recent_messages(tx, people, messages_since), _zalo_users(tx, people)
     return {row.id: _case(row, sent.get(row.customer_id, 0), chats.get(row.customer_id, ())) for row in rows}
 
 
+_CHATS = (
+    sa.select(zalo_users)
+    .where(zalo_users.c.customer_id.in_(sa.bindparam("b_ids", expanding=True)))
+    .order_by(zalo_users.c.last_interaction_at.desc().nulls_last(), zalo_users.c.id)
+)
+
+
 def _zalo_users(tx: Tx, customer_ids: set[int]) -> dict[int, tuple[ZaloUser, ...]]:
-    query = (
-        sa.select(zalo_users)
-        .where(zalo_users.c.customer_id.in_(sorted(customer_ids)))
-        .order_by(zalo_users.c.last_interaction_at.desc().nulls_last(), zalo_users.c.id)
-    )
     found: dict[int, tuple[ZaloUser, ...]] = {}
-    for row in tx.execute(query):
+    for row in tx.execute(_CHATS, {"b_ids": sorted(customer_ids)}):
         user = ZaloUser(row.account, row.uid, row.last_interaction_at, row.left_at)
         found[row.customer_id] = (*found.get(row.customer_id, ()), user)
     return found
 
 
-def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[int, int]:
-    query = (
-        sa.select(effects.c.customer_id, sa.func.count().label("sent"))
-        .where(
-            effects.c.customer_id.in_(sorted(customer_ids)),
-            effects.c.state == "accepted",
-            effects.c.settled_at >= since,
-        )
-        .group_by(effects.c.customer_id)
+_SENT = (
+    sa.select(effects.c.customer_id, sa.func.count().label("sent"))
+    .where(
+        effects.c.customer_id.in_(sa.bindparam("b_ids", expanding=True)),
+        effects.c.state == "accepted",
+        effects.c.settled_at >= sa.bindparam("b_since"),
     )
-    return {row.customer_id: row.sent for row in tx.execute(query)}
+    .group_by(effects.c.customer_id)
+)
+
+
+def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[int, int]:
+    rows = tx.execute(_SENT, {"b_ids": sorted(customer_ids), "b_since": since})
+    return {row.customer_id: row.sent for row in rows}
 
 
 def _case(row: Any, recent_messages: int, zalo: tuple[ZaloUser, ...]) -> Case:
@@ -210,16 +219,38 @@ def _case(row: Any, recent_messages: int, zalo: tuple[ZaloUser, ...]) -> Case:
     )
 
 
-def set_outcome(tx: Tx, case_id: int, outcome: CaseOutcome | None, reason: str) -> None:
-    tx.execute(
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a case ended; no outcome: it goes on after all."""
+
+    case_id: int
+    outcome: CaseOutcome | None = None
+    reason: str = ""
+
+
+def set_outcomes(tx: Tx, endings: Sequence[Ending]) -> None:
+    statement = (
         cases.update()
-        .where(cases.c.id == case_id)
-        .values(outcome=outcome.value if outcome else None, outcome_reason=reason[:300])
+        .where(cases.c.id == sa.bindparam("b_id"))
+        .values(outcome=sa.bindparam("b_outcome"), outcome_reason=sa.bindparam("b_reason"))
+    )
+    execute_many(
+        tx,
+        statement,
+        [
+            {
+                "b_id": ending.case_id,
+                "b_outcome": ending.outcome.value if ending.outcome else None,
+                "b_reason": ending.reason[:300],
+            }
+            for ending in endings
+        ],
     )
 
 
-def close(tx: Tx, case_id: int, now: datetime) -> None:
-    tx.execute(cases.update().where(cases.c.id == case_id).values(closed_at=now))
+def close(tx: Tx, case_ids: Sequence[int], now: datetime) -> None:
+    if case_ids:
+        tx.execute(cases.update().where(cases.c.id.in_(case_ids)).values(closed_at=now))
 
 
 @dataclass(frozen=True, slots=True)

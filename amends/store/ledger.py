@@ -139,6 +139,27 @@ def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease
     return set(tx.execute(ours).scalars())
 
 
+_SETTLE = (
+    effects.update()
+    .where(
+        effects.c.key == sa.bindparam("b_key"),
+        effects.c.owner == sa.bindparam("b_owner"),
+        effects.c.state.in_([EffectState.SENDING.value, sa.bindparam("b_proved")]),
+    )
+    .values(
+        state=sa.bindparam("b_state"),
+        outcome_class=sa.bindparam("b_class"),
+        provider_id=sa.bindparam("b_provider_id"),
+        code=sa.bindparam("b_code"),
+        detail=sa.bindparam("b_detail"),
+        cost_vnd=sa.bindparam("b_cost"),
+        settled_at=sa.bindparam("b_settled_at"),
+        next_attempt_at=sa.bindparam("b_next"),
+        lease_until=None,
+    )
+)
+
+
 def settle(
     tx: Tx, answers: Sequence[tuple[Intent, Outcome]], *, owner: str, attempts: dict[str, int], now: datetime
 ) -> None:
@@ -147,25 +168,6 @@ def settle(
     Of a row that the vendor's webhook has proved meanwhile, only an acceptance is written: it knows the cost.
     `attempts` is the number of tries per key so far, for the pace of the next one.
     """
-    statement = (
-        effects.update()
-        .where(
-            effects.c.key == sa.bindparam("b_key"),
-            effects.c.owner == owner,
-            effects.c.state.in_([EffectState.SENDING.value, sa.bindparam("b_proved")]),
-        )
-        .values(
-            state=sa.bindparam("b_state"),
-            outcome_class=sa.bindparam("b_class"),
-            provider_id=sa.bindparam("b_provider_id"),
-            code=sa.bindparam("b_code"),
-            detail=sa.bindparam("b_detail"),
-            cost_vnd=sa.bindparam("b_cost"),
-            settled_at=sa.bindparam("b_settled_at"),
-            next_attempt_at=sa.bindparam("b_next"),
-            lease_until=None,
-        )
-    )
     rows = []
     for intent, outcome in answers:
         state = state_after(outcome)
@@ -173,6 +175,7 @@ def settle(
         rows.append(
             {
                 "b_key": intent.key,
+                "b_owner": owner,
                 "b_proved": (state if outcome.accepted else EffectState.SENDING).value,
                 "b_state": state.value,
                 "b_class": outcome.cls.value,
@@ -184,7 +187,7 @@ def settle(
                 "b_next": next_attempt_at(outcome, attempts.get(intent.key, 1), now) if waiting else None,
             }
         )
-    execute_many(tx, statement, rows)
+    execute_many(tx, _SETTLE, rows)
 
 
 def settle_late(tx: Tx, intent: Intent, outcome: Outcome, *, owner: str, now: datetime) -> bool:

@@ -81,7 +81,7 @@ def settle_sent(tx: Tx, effect_id: int, by: By, provider_id: str | None = None) 
         **known,
     )
     if effect.step == Step.REWARD:
-        vouchers.issued(tx, effect.case_id)
+        vouchers.issued(tx, [effect.case_id])
     agenda_repair.wake(tx, item, by.at)
     _note(tx, effect, by, "settled_sent")
     follows = ["it counts as sent and is never sent again"]
@@ -123,13 +123,14 @@ def settle_not_sent(tx: Tx, effect_id: int, by: By) -> Repaired:
 
 def _taken_back(tx: Tx, effect: Any, by: By) -> list[str]:
     """Undo what the step of an uncertain effect has assumed; returns what that was."""
-    if effect.step == Step.REWARD and vouchers.take_back(tx, effect.case_id):
+    if effect.step == Step.REWARD and vouchers.take_back(tx, [effect.case_id]):
         return ["the voucher is cancelled and its value is back in the budget"]
     if effect.step == Step.SURVEY:
         item = agenda_repair.lock(tx, effect.case_id, Step.CONCLUDE, effect.ordinal)
         if item is not None and item.is_open:
             reason = "the survey never arrived"
-            surveys.skipped(tx, effect.case_id, effect.ordinal, CaseOutcome.UNREACHABLE, reason)
+            skipped = surveys.Skipped(effect.case_id, effect.ordinal, CaseOutcome.UNREACHABLE, reason)
+            surveys.skipped(tx, [skipped])
             agenda_repair.wake(tx, item, by.at)
             return ["no answer is waited for: the next sweep concludes the case"]
         return ["the case has its outcome already, which stays"]
@@ -219,7 +220,7 @@ def cancel(tx: Tx, effect_id: int, by: By) -> Repaired:
     item = agenda_repair.lock(tx, effect.case_id, effect.step, _agenda_ordinal(tx, effect))
     _change(tx, effect, S.CANCELLED, detail=_detail("cancelled", by), settled_at=by.at, next_attempt_at=None)
     follows = ["it is not sent, nor is another channel tried"]
-    if effect.step == Step.REWARD and vouchers.take_back(tx, effect.case_id):
+    if effect.step == Step.REWARD and vouchers.take_back(tx, [effect.case_id]):
         follows.append("the voucher is cancelled and its value is back in the budget")
     follows.append(
         "the next sweep ends its step" if agenda_repair.wake(tx, item, by.at) else "its step was over already"

@@ -106,19 +106,24 @@ def doubt(tx: Tx, case_id: int, step: Step, ordinal: int, now: datetime) -> None
 
 
 def doubt_if_lost(
-    tx: Tx, case_id: int, step: Step, ordinal: int, now: datetime, *, delay: timedelta = timedelta(0)
+    tx: Tx,
+    case_ids: Sequence[int],
+    step: Step,
+    ordinal: int,
+    now: datetime,
+    *,
+    delay: timedelta = timedelta(0),
 ) -> None:
-    """Doubt a message that is about to be planned, if the lost time may have sent it already.
+    """Doubt a message of these cases that is about to be planned, if the lost time may have sent it already.
 
     That is so when the case began before the restore, and the lost time was long enough for the message's `delay`.
     """
-    restored = last_restore(tx)
-    if (
-        restored is not None
-        and restored.since + delay <= restored.until
-        and _began(tx, case_id) <= restored.until
-    ):
-        doubt(tx, case_id, step, ordinal, now)
+    restored = last_restore(tx) if case_ids else None
+    if restored is None or restored.since + delay > restored.until:
+        return
+    for case_id in case_ids:
+        if _began(tx, case_id) <= restored.until:
+            doubt(tx, case_id, step, ordinal, now)
 
 
 def _began(tx: Tx, case_id: int) -> datetime:

@@ -1,6 +1,6 @@
 """Surveys: asked once per cycle of a case, answered by poll."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,14 +11,28 @@ from amends.store.schema import surveys
 from amends.store.sql import upsert
 
 
-def asked(tx: Tx, case_id: int, cycle: int, now: datetime) -> None:
-    """The survey left; the answer window runs from here."""
-    _write(tx, case_id, cycle, {"asked_at": now})
+def asked(tx: Tx, which: Sequence[tuple[int, int]], now: datetime) -> None:
+    """The surveys of these (case, cycle) left; their answer windows run from here."""
+    _write(tx, [{"case_id": case_id, "cycle": cycle, "asked_at": now} for case_id, cycle in which])
 
 
-def skipped(tx: Tx, case_id: int, cycle: int, outcome: CaseOutcome, reason: str) -> None:
-    """The survey could not be asked."""
-    _write(tx, case_id, cycle, {"skipped": outcome.value, "reason": reason[:300]})
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    case_id: int
+    cycle: int
+    outcome: CaseOutcome
+    reason: str
+
+
+def skipped(tx: Tx, which: Sequence[Skipped]) -> None:
+    """These surveys could not be asked."""
+    _write(
+        tx,
+        [
+            {"case_id": s.case_id, "cycle": s.cycle, "skipped": s.outcome.value, "reason": s.reason[:300]}
+            for s in which
+        ],
+    )
 
 
 def not_asked_yet(tx: Tx, case_id: int, cycle: int) -> None:
@@ -30,9 +44,13 @@ def not_asked_yet(tx: Tx, case_id: int, cycle: int) -> None:
     )
 
 
-def _write(tx: Tx, case_id: int, cycle: int, values: dict[str, object]) -> None:
-    statement = upsert(tx, surveys).values(case_id=case_id, cycle=cycle, **values)
-    tx.execute(statement.on_conflict_do_update(index_elements=["case_id", "cycle"], set_=values))
+def _write(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows that all fill in the same columns."""
+    if not rows:
+        return
+    statement, key = upsert(tx, surveys), ["case_id", "cycle"]
+    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    tx.execute(statement.on_conflict_do_update(index_elements=key, set_=values), list(rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,7 @@ def solve(tx: Tx, ticket_id: int, agent: str, root_cause: str, now: datetime) ->
     )
     _stop_clock(tx, row.case_id, ClockKind.RESOLUTION, row.cycle, now)
     delay = timedelta(hours=journey.survey.delay_hours)
-    restored.doubt_if_lost(tx, row.case_id, Step.SURVEY, row.cycle, now, delay=delay)
+    restored.doubt_if_lost(tx, [row.case_id], Step.SURVEY, row.cycle, now, delay=delay)
     ask_at = now + delay
     agenda.plan(tx, [agenda.Item(row.case_id, case.journey, Step.SURVEY, row.cycle, ask_at)])
     timeline.append(tx, [timeline.Entry(row.case_id, now, "ticket.solved", root_cause.strip(), agent)])

@@ -10,7 +10,7 @@ from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
 from amends.store.engine import Tx
 from amends.store.schema import budgets, vouchers
-from amends.store.sql import insert_new, locked, upsert
+from amends.store.sql import execute_many, insert_new, locked, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +28,58 @@ def add_to_pool(tx: Tx, journey: str, codes: Sequence[str]) -> int:
     return insert_new(tx, vouchers, rows)
 
 
-def reserve(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -> Voucher | str:
-    """The case's voucher: the one it has, or a new one within the budget. A string says why there is none."""
-    held = tx.execute(sa.select(vouchers).where(vouchers.c.case_id == case_id)).one_or_none()
-    if held is not None and held.state == "cancelled":
-        return "the voucher of this case was cancelled"
-    if held is not None:
-        return Voucher(held.code, held.value_vnd, held.expires_at)
-    if (used_up := _spend(tx, journey, reward, reward.value_vnd)) is not None:
-        return used_up
-    expires_at = now + timedelta(days=reward.valid_days)
-    issued = {
-        "case_id": case_id,
-        "value_vnd": reward.value_vnd,
-        "state": "reserved",
-        "reserved_at": now,
-        "expires_at": expires_at,
-    }
+def reserve(
+    tx: Tx, journey: str, reward: Reward, case_ids: Sequence[int], now: datetime
+) -> dict[int, Voucher | str]:
+    """The voucher of each case: the one it has, or a new one as far as budget and pool go, first come, first served.
+
+    A string says why there is none.
+    """
+    found: dict[int, Voucher | str] = {}
+    for held in tx.execute(sa.select(vouchers).where(vouchers.c.case_id.in_(case_ids))):
+        cancelled = held.state == "cancelled"
+        voucher = Voucher(held.code, held.value_vnd, held.expires_at)
+        found[held.case_id] = "the voucher of this case was cancelled" if cancelled else voucher
+    new = [case_id for case_id in dict.fromkeys(case_ids) if case_id not in found]
+    within_budget = new[: _spend(tx, journey, reward, reward.value_vnd, len(new))]
+    given = _give(tx, journey, reward, within_budget, now)
+    if without := len(within_budget) - len(given):
+        _give_back(tx, journey, reward.value_vnd * without, without)
+    found |= dict.fromkeys(new, _used_up(reward))
+    found |= dict.fromkeys(within_budget, "the pool of voucher codes is empty")
+    return found | given
+
+
+def _give(tx: Tx, journey: str, reward: Reward, case_ids: Sequence[int], now: datetime) -> dict[int, Voucher]:
+    """New codes, or those of the pool as long as it has any."""
+    value_vnd, expires_at = reward.value_vnd, now + timedelta(days=reward.valid_days)
+    terms = {"value_vnd": value_vnd, "state": "reserved", "reserved_at": now, "expires_at": expires_at}
     if isinstance(reward.codes, GeneratedCodes):
-        code = generated_code(reward.codes.prefix)
-        tx.execute(vouchers.insert().values(journey=journey, code=code, **issued))
-        return Voucher(code, reward.value_vnd, expires_at)
-    free = (
-        sa.select(vouchers.c.id, vouchers.c.code)
-        .where(vouchers.c.journey == journey, vouchers.c.state == "free")
-        .order_by(vouchers.c.id)
-        .limit(1)
-    )
-    row = tx.execute(locked(tx, free, skip=True)).one_or_none()
-    if row is None:
-        _give_back(tx, journey, reward.value_vnd)
-        return "the pool of voucher codes is empty"
-    tx.execute(vouchers.update().where(vouchers.c.id == row.id).values(**issued))
-    return Voucher(row.code, reward.value_vnd, expires_at)
+        codes = [generated_code(reward.codes.prefix) for _ in case_ids]
+        rows = [
+            {"journey": journey, "code": code, "case_id": case_id, **terms}
+            for case_id, code in zip(case_ids, codes, strict=True)
+        ]
+        execute_many(tx, vouchers.insert(), rows)
+    else:
+        free = (
+            sa.select(vouchers.c.id, vouchers.c.code)
+            .where(vouchers.c.journey == journey, vouchers.c.state == "free")
+            .order_by(vouchers.c.id)
+            .limit(len(case_ids))
+        )
+        taken = tx.execute(locked(tx, free, skip=True)).all()
+        codes = [row.code for row in taken]
+        statement = (
+            vouchers.update()
+            .where(vouchers.c.id == sa.bindparam("b_id"))
+            .values(case_id=sa.bindparam("b_case_id"), **terms)
+        )
+        pairs = zip(taken, case_ids, strict=False)
+        execute_many(tx, statement, [{"b_id": row.id, "b_case_id": case_id} for row, case_id in pairs])
+    return {
+        case_id: Voucher(code, value_vnd, expires_at) for case_id, code in zip(case_ids, codes, strict=False)
+    }
 
 
 def reinstate(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -> str | bool:
@@ -68,12 +87,12 @@ def reinstate(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime)
 
     True when it did, False when the case has no cancelled voucher; a string says why the budget forbids it.
     """
-    cancelled = _of(case_id, "cancelled")
+    cancelled = _of([case_id], "cancelled")
     row = tx.execute(locked(tx, sa.select(vouchers).where(cancelled))).one_or_none()
     if row is None:
         return False
-    if (used_up := _spend(tx, journey, reward, row.value_vnd)) is not None:
-        return used_up
+    if not _spend(tx, journey, reward, row.value_vnd, 1):
+        return _used_up(reward)
     expires_at = now + timedelta(days=reward.valid_days)
     tx.execute(
         vouchers.update().where(cancelled).values(state="reserved", reserved_at=now, expires_at=expires_at)
@@ -81,63 +100,71 @@ def reinstate(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime)
     return True
 
 
-def _spend(tx: Tx, journey: str, reward: Reward, value_vnd: int) -> str | None:
-    """Take one voucher of this value out of the budget; a string says that it is used up."""
+def _spend(tx: Tx, journey: str, reward: Reward, value_vnd: int, wanted: int) -> int:
+    """Take up to so many vouchers of this value out of the budget; returns how many it had left for."""
+    if not wanted:
+        return 0
     tx.execute(
         upsert(tx, budgets).values(journey=journey, spent_count=0, spent_vnd=0).on_conflict_do_nothing()
     )
-    spend = (
-        budgets.update()
-        .where(
-            budgets.c.journey == journey,
-            budgets.c.spent_count + 1 <= reward.budget.count,
-            budgets.c.spent_vnd + value_vnd <= reward.budget.vnd,
-        )
-        .values(spent_count=budgets.c.spent_count + 1, spent_vnd=budgets.c.spent_vnd + value_vnd)
-    )
-    if tx.execute(spend).rowcount == 0:
-        return f"the budget of {reward.budget.count} vouchers or {reward.budget.vnd:,} VND is used up"
-    return None
+    of_journey = budgets.c.journey == journey
+    spent = tx.execute(locked(tx, sa.select(budgets).where(of_journey))).one()
+    for_so_many = (reward.budget.vnd - int(spent.spent_vnd)) // value_vnd
+    taken = max(0, min(wanted, reward.budget.count - int(spent.spent_count), for_so_many))
+    if taken:
+        _give_back(tx, journey, -taken * value_vnd, -taken)
+    return taken
 
 
-def issued(tx: Tx, case_id: int) -> None:
-    """The customer has the code (or may have it): it is spent."""
-    tx.execute(vouchers.update().where(_of(case_id, "reserved")).values(state="issued"))
+def _used_up(reward: Reward) -> str:
+    return f"the budget of {reward.budget.count} vouchers or {reward.budget.vnd:,} VND is used up"
 
 
-def cancel(tx: Tx, case_id: int) -> None:
-    """The customer surely never got the code: the money goes back to the budget.
+def issued(tx: Tx, case_ids: Sequence[int]) -> None:
+    """These customers have the code (or may have it): it is spent."""
+    if case_ids:
+        tx.execute(vouchers.update().where(_of(case_ids, "reserved")).values(state="issued"))
+
+
+def cancel(tx: Tx, case_ids: Sequence[int]) -> None:
+    """These customers surely never got the code: the money goes back to the budget.
 
     The code itself is retired, not reused: it has been shown to a vendor.
     """
-    _cancel(tx, _of(case_id, "reserved"))
+    _cancel(tx, case_ids, "reserved")
 
 
-def take_back(tx: Tx, case_id: int) -> bool:
-    """The same of a voucher that counted as given, because its message may have arrived and now surely has not."""
-    return _cancel(tx, _of(case_id, "reserved", "issued"))
+def take_back(tx: Tx, case_ids: Sequence[int]) -> int:
+    """The same of vouchers that counted as given, because their message may have arrived and now surely has not.
+
+    Returns how many there were.
+    """
+    return _cancel(tx, case_ids, "reserved", "issued")
 
 
-def _cancel(tx: Tx, which: sa.ColumnElement[bool]) -> bool:
-    statement = vouchers.update().where(which).values(state="cancelled")
-    row = tx.execute(statement.returning(vouchers.c.journey, vouchers.c.value_vnd)).one_or_none()
-    if row is not None:
-        _give_back(tx, row.journey, row.value_vnd)
-    return row is not None
+def _cancel(tx: Tx, case_ids: Sequence[int], *states: str) -> int:
+    if not case_ids:
+        return 0
+    statement = vouchers.update().where(_of(case_ids, *states)).values(state="cancelled")
+    rows = tx.execute(statement.returning(vouchers.c.journey, vouchers.c.value_vnd)).all()
+    for journey in sorted({row.journey for row in rows}):
+        values = [row.value_vnd for row in rows if row.journey == journey]
+        _give_back(tx, journey, sum(values), len(values))
+    return len(rows)
 
 
 def given_after_all(tx: Tx, case_id: int) -> None:
     """The customer has the code of a cancelled voucher, as it turns out: it is spent, even beyond the budget."""
-    statement = vouchers.update().where(_of(case_id, "cancelled")).values(state="issued")
+    statement = vouchers.update().where(_of([case_id], "cancelled")).values(state="issued")
     row = tx.execute(statement.returning(vouchers.c.journey, vouchers.c.value_vnd)).one_or_none()
     if row is not None:
-        _give_back(tx, row.journey, row.value_vnd, times=-1)
+        _give_back(tx, row.journey, -row.value_vnd, -1)
 
 
-def _of(case_id: int, *states: str) -> sa.ColumnElement[bool]:
-    return sa.and_(vouchers.c.case_id == case_id, vouchers.c.state.in_(states))
+def _of(case_ids: Sequence[int], *states: str) -> sa.ColumnElement[bool]:
+    return sa.and_(vouchers.c.case_id.in_(case_ids), vouchers.c.state.in_(states))
 
 
-def _give_back(tx: Tx, journey: str, value_vnd: int, times: int = 1) -> None:
-    count, vnd = budgets.c.spent_count - times, budgets.c.spent_vnd - times * value_vnd
-    tx.execute(budgets.update().where(budgets.c.journey == journey).values(spent_count=count, spent_vnd=vnd))
+def _give_back(tx: Tx, journey: str, vnd: int, count: int) -> None:
+    spent = {"spent_count": budgets.c.spent_count - count, "spent_vnd": budgets.c.spent_vnd - vnd}
+    tx.execute(budgets.update().where(budgets.c.journey == journey).values(**spent))

@@ -49,13 +49,14 @@ def demo(
     prepare_prefect(settings, log_level="ERROR")
     set_up_logs("error")  # simulated customers without Zalo are no news here
     os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import temporary_settings
 
     from amends.store import reports, timeline
     from cli.demo.feed import read_reviews
     from cli.demo.play import START, TICK, play
     from cli.demo.show import show
     from cli.demo.stage import demo_sources, set_stage
+    from deployments.api import api_settings
 
     journey = load_journey(JOURNEY)
     window = timedelta(days=days)
@@ -81,7 +82,7 @@ def demo(
         def on_tick(now: datetime) -> None:
             progress.update(bar, advance=1, day=now.astimezone(journey.zone).strftime("%a %d/%m %H:%M"))
 
-        with temporary_settings({PREFECT_API_URL: stage.api_url}):
+        with temporary_settings(api_settings(stage.api_url, settings.home / "prefect")):
             played = asyncio.run(
                 play(
                     journey,

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import certifi
 from prefect.context import SettingsContext, get_settings_context
 from prefect.settings import (
-    PREFECT_API_SSL_CERT_FILE,
-    PREFECT_API_URL,
     PREFECT_HOME,
     PREFECT_LOGGING_LEVEL,
     PREFECT_LOGGING_TO_API_ENABLED,
@@ -25,6 +22,7 @@ from amends.encryption import cipher_of
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.engine import Store
+from deployments.api import api_settings
 from flows.complaint import complaint
 from tasks.sweep import Runtime, use_runtime
 from tests.chaos.points import START, Stop, Trail, watch
@@ -47,21 +45,12 @@ class Orders:
 
 
 def prefect_settings(api: str, home: Path) -> PrefectSettings:
-    """Prefect's settings of a child, made once: building them takes longer than many a sweep.
-
-    The API is plain HTTP, and still each of Prefect's clients loads all certificates: 25 ms for nothing, so they get
-    a file with one.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    one = home / "one-certificate.pem"
-    end = "-----END CERTIFICATE-----"
-    one.write_text(Path(certifi.where()).read_text("utf-8").partition(end)[0] + end, "utf-8")
+    """Prefect's settings of a child, made once: building them takes longer than many a sweep."""
     changes = {
-        PREFECT_API_URL: api,
+        **api_settings(api, home),
         PREFECT_HOME: home,
         PREFECT_LOGGING_LEVEL: "ERROR",
         PREFECT_LOGGING_TO_API_ENABLED: False,
-        PREFECT_API_SSL_CERT_FILE: str(one),
     }
     with temporary_settings(changes):
         return get_settings_context().settings

@@ -105,7 +105,7 @@ def test_open_cases_are_those_of_the_customer_and_journey_that_are_not_closed(st
     with store.begin() as tx:
         customer_id = add_customer(tx)
         closed, first, second = (add_case(tx, customer_id=customer_id, order_ref="D1") for _ in range(3))
-        cases.close(tx, closed, NINE)
+        cases.close(tx, [closed], NINE)
         add_case(tx)
         found = cases.open_cases(tx, "complaint", [customer_id])
         assert [(case.id, case.order_ref) for case in found] == [(first, "D1"), (second, "D1")]
@@ -136,10 +136,10 @@ def test_a_worse_rating_makes_the_case_more_severe_and_a_better_one_does_not(sto
 def test_an_outcome_can_be_set_and_taken_back(store: Store) -> None:
     with store.begin() as tx:
         case_id = add_case(tx)
-        cases.set_outcome(tx, case_id, CaseOutcome.UNSATISFIED, "1 of 5")
+        cases.set_outcomes(tx, [cases.Ending(case_id, CaseOutcome.UNSATISFIED, "1 of 5")])
         case = cases.load(tx, [case_id], messages_since=NINE)[case_id]
         assert (case.outcome, case.outcome_reason) == (CaseOutcome.UNSATISFIED, "1 of 5")
-        cases.set_outcome(tx, case_id, None, "")
+        cases.set_outcomes(tx, [cases.Ending(case_id)])
         assert cases.load(tx, [case_id], messages_since=NINE)[case_id].outcome is None
 
 
@@ -148,7 +148,7 @@ def test_a_history_tells_the_ratings_in_their_order_and_the_earlier_cases(store:
         customer_id = add_customer(tx)
         earlier = [add_case(tx, customer_id=customer_id, opened_at=NINE + n * HOUR) for n in range(6)]
         case_id = add_case(tx, customer_id=customer_id)
-        cases.set_outcome(tx, earlier[5], CaseOutcome.SATISFIED, "5 of 5")
+        cases.set_outcomes(tx, [cases.Ending(earlier[5], CaseOutcome.SATISFIED, "5 of 5")])
         later_but_first_received = feedback("2", text="hai", rating=2.0, occurred_at=NINE + HOUR)
         inbox.receive(tx, "complaint", [later_but_first_received, feedback("1", text="một")], NINE)
         taken = inbox.take_unrouted(tx, "complaint", 10)

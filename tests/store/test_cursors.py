@@ -21,8 +21,9 @@ def test_cursors_do_not_share_their_values(store: Store) -> None:
 
 def test_a_rota_counts_from_zero(store: Store) -> None:
     with store.begin() as tx:
-        assert [cursors.take_number(tx, "rota:q1") for _ in range(3)] == [0, 1, 2]
-        assert cursors.take_number(tx, "rota:q2") == 0
+        assert [cursors.take_numbers(tx, "rota:q1", 1)[0] for _ in range(3)] == [0, 1, 2]
+        assert cursors.take_numbers(tx, "rota:q2", 1)[0] == 0
+        assert list(cursors.take_numbers(tx, "rota:q1", 3)) == [3, 4, 5]
 
 
 def test_in_a_race_no_two_transactions_get_the_same_number(store: Store) -> None:
@@ -30,7 +31,7 @@ def test_in_a_race_no_two_transactions_get_the_same_number(store: Store) -> None
         taken = []
         for _ in range(10):
             with store.begin() as tx:
-                taken.append(cursors.take_number(tx, "rota:q1"))
+                taken.append(cursors.take_numbers(tx, "rota:q1", 1)[0])
         return taken
 
     shares = at_once([take] * 4)
@@ -40,7 +41,7 @@ def test_in_a_race_no_two_transactions_get_the_same_number(store: Store) -> None
 
 def test_a_number_of_a_failed_transaction_is_taken_again(store: Store) -> None:
     with store.engine.connect() as tx:
-        cursors.take_number(tx, "rota:q1")
+        cursors.take_numbers(tx, "rota:q1", 1)[0]
         tx.rollback()
     with store.begin() as tx:
-        assert cursors.take_number(tx, "rota:q1") == 0
+        assert cursors.take_numbers(tx, "rota:q1", 1)[0] == 0

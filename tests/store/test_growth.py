@@ -268,7 +268,7 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "cases.load": lambda tx: cases.load(tx, [7, 8], messages_since=NINE),
     "cases.open_cases": lambda tx: cases.open_cases(tx, "complaint", [7]),
     "cases.histories": lambda tx: cases.histories(tx, [some_case(tx)]),
-    "cases.close": lambda tx: cases.close(tx, 7, NINE),
+    "cases.close": lambda tx: cases.close(tx, [7], NINE),
     "ledger.of_cases": lambda tx: ledger.of_cases(tx, [7], [Step.ACKNOWLEDGE]),
     "ledger.begin": lambda tx: ledger.begin(tx, [intent(7)], **LEASE),  # type: ignore[arg-type]
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
@@ -280,9 +280,9 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger_lookups.list_effects of a case": lambda tx: ledger_lookups.list_effects(
         tx, EffectFilter(case_id=7), limit=100
     ),
-    "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, 7, NINE),
-    "vouchers.cancel": lambda tx: vouchers.cancel(tx, 7),
-    "surveys.asked": lambda tx: surveys.asked(tx, 7, 0, NINE),
+    "vouchers.reserve": lambda tx: vouchers.reserve(tx, "complaint", JOURNEY.reward, [7], NINE),
+    "vouchers.cancel": lambda tx: vouchers.cancel(tx, [7]),
+    "surveys.asked": lambda tx: surveys.asked(tx, [(7, 0)], NINE),
     "resealing.reseal": lambda tx: resealing.reseal(tx, 5),
     "tickets.clocks": lambda tx: tickets.clocks(tx, [7]),
     "retention.webhook_events_before": lambda tx: retention.webhook_events_before(tx, OLD, 5),
@@ -298,7 +298,7 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
     "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),
     "restored.doubt": lambda tx: restored.doubt(tx, 7, Step.SURVEY, 0, NINE),
-    "restored.doubt_if_lost": lambda tx: restored.doubt_if_lost(tx, 7, Step.SURVEY, 0, NINE),
+    "restored.doubt_if_lost": lambda tx: restored.doubt_if_lost(tx, [7], Step.SURVEY, 0, NINE),
     "restored.next_case_id": lambda tx: (
         restored.last_restore(tx),
         restored.next_case_id(tx, restored.Restored(NINE, NINE, 9_999)),
@@ -331,7 +331,7 @@ def test_a_pooled_code_is_found_by_an_index(crowded: Store) -> None:
     reward = type(JOURNEY.reward).model_validate(pooled)
 
     def work(tx: Tx) -> None:
-        vouchers.reserve(tx, "complaint", reward, 10**9, NINE)
+        vouchers.reserve(tx, "complaint", reward, [10**9], NINE)
 
     searched = [pair for pair in statements_of(crowded, work) if "LIMIT" in pair[0]]
     assert searched

@@ -244,14 +244,14 @@ def add_reward(
     """A closed case whose voucher message has come to this; returns the ids of case and effect."""
     case_id, ticket_id = add_ticket(tx, journey)
     tickets.solve(tx, ticket_id, "lan", "late", NINE)
-    cases.set_outcome(tx, case_id, CaseOutcome.SATISFIED, "5 of 5")
+    cases.set_outcomes(tx, [cases.Ending(case_id, CaseOutcome.SATISFIED, "5 of 5")])
     add_item(tx, case_id, Step.REWARD, finished=voucher)
-    vouchers.reserve(tx, journey.name, journey.reward, case_id, NINE)
+    vouchers.reserve(tx, journey.name, journey.reward, [case_id], NINE)
     if voucher == "issued":
-        vouchers.issued(tx, case_id)
+        vouchers.issued(tx, [case_id])
     if voucher == CANCELLED:
-        vouchers.cancel(tx, case_id)
-    cases.close(tx, case_id, NINE)
+        vouchers.cancel(tx, [case_id])
+    cases.close(tx, [case_id], NINE)
     return case_id, add_effect(tx, case_id, outcome, Step.REWARD)
 
 
@@ -343,7 +343,7 @@ def add_survey(tx: Tx, outcome: Outcome, *, concluded: bool = False) -> tuple[in
     case_id, ticket_id = add_ticket(tx)
     tickets.solve(tx, ticket_id, "lan", "late", NINE)
     strike_off(tx, case_id, Step.SURVEY, "uncertain")
-    surveys.asked(tx, case_id, 0, NINE)
+    surveys.asked(tx, [(case_id, 0)], NINE)
     add_item(tx, case_id, Step.CONCLUDE, finished="silent" if concluded else None)
     return case_id, add_effect(tx, case_id, outcome, Step.SURVEY)
 
@@ -437,7 +437,7 @@ def test_what_would_not_be_sent_is_not_put_back_and_nothing_is_changed(store: St
 def test_a_message_of_a_closed_case_is_not_retried(store: Store) -> None:
     with store.begin() as tx:
         case_id, effect_id = add_apology(tx, "refused")
-        cases.close(tx, case_id, NINE)
+        cases.close(tx, [case_id], NINE)
     with store.begin() as tx, pytest.raises(RepairProblem, match="the case is closed"):
         repair.retry(tx, effect_id, BY)
 

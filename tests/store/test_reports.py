@@ -108,10 +108,10 @@ def test_surveys_vouchers_and_closings_are_counted(store: Store) -> None:
         for case_id, satisfied in ((happy, True), (unhappy, False)):
             answer = surveys.Answer(case_id, 0, 5, Scale.FIVE_STARS, satisfied, "", NINE, "")
             surveys.answered(tx, [answer])
-            cases.close(tx, case_id, NINE)
+            cases.close(tx, [case_id], NINE)
         for case_id in (happy, open_):
-            vouchers.reserve(tx, "complaint", JOURNEY.reward, case_id, NINE)
-        vouchers.issued(tx, happy)
+            vouchers.reserve(tx, "complaint", JOURNEY.reward, [case_id], NINE)
+        vouchers.issued(tx, [happy])
         counted = funnel(tx)
         assert reports.spent(tx, "complaint") == (2, 100_000)
     assert (counted.surveys_answered, counted.satisfied, counted.vouchers) == (2, 1, 1)

@@ -130,14 +130,14 @@ def test_a_case_that_began_after_the_restore_is_not_doubted(store: Store) -> Non
         planned(tx)
         doubt_everything_due(tx, NOON)
         case_id = add_case(tx, opened_at=NOON + HOUR)
-        doubt_if_lost(tx, case_id, Step.SURVEY, 0, NOON + 2 * HOUR)
+        doubt_if_lost(tx, [case_id], Step.SURVEY, 0, NOON + 2 * HOUR)
         assert states(tx, case_id) == {}
 
 
 def test_a_database_that_was_never_restored_doubts_nothing(store: Store) -> None:
     with store.begin() as tx:
         case_id = add_case(tx)
-        doubt_if_lost(tx, case_id, Step.SURVEY, 0, NOON)
+        doubt_if_lost(tx, [case_id], Step.SURVEY, 0, NOON)
         assert states(tx, case_id) == {}
 
 

@@ -129,7 +129,7 @@ def person(tx: Tx, number: int, heard: Any, *, closed: Any = None, opened: bool 
     if opened or closed:
         case_id = add_case(tx, customer_id=customer_id)
         if closed:
-            cases.close(tx, case_id, closed)
+            cases.close(tx, [case_id], closed)
     return customer_id
 
 

@@ -34,7 +34,7 @@ def test_an_asked_survey_waits_from_then_on(store: Store) -> None:
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
         assert result_of(tx, case_id) is None
-        surveys.asked(tx, case_id, 0, NINE)
+        surveys.asked(tx, [(case_id, 0)], NINE)
         assert result_of(tx, case_id) == SurveyResult(asked_at=NINE)
 
 
@@ -42,14 +42,14 @@ def test_an_asked_survey_waits_from_then_on(store: Store) -> None:
 def test_a_survey_that_could_not_be_asked_keeps_the_reason(store: Store, fate: CaseOutcome) -> None:
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
-        surveys.skipped(tx, case_id, 0, fate, "holdout of 10 %")
+        surveys.skipped(tx, [surveys.Skipped(case_id, 0, fate, "holdout of 10 %")])
         assert result_of(tx, case_id) == SurveyResult(skipped=fate, reason="holdout of 10 %")
 
 
 def test_the_answer_joins_the_question(store: Store) -> None:
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
-        surveys.asked(tx, case_id, 0, NINE)
+        surveys.asked(tx, [(case_id, 0)], NINE)
         assert surveys.answered(tx, [answer(case_id)]) == [answer(case_id)]
         assert result_of(tx, case_id) == SurveyResult(NINE, NINE + HOUR, True, None, "5 of 5 is above 3")
 
@@ -74,7 +74,7 @@ def test_two_answers_in_one_poll_are_one(store: Store) -> None:
 def test_two_polls_in_a_race_store_one_answer(store: Store) -> None:
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
-        surveys.asked(tx, case_id, 0, NINE)
+        surveys.asked(tx, [(case_id, 0)], NINE)
 
     def poll(rate: int) -> list[Answer]:
         with store.begin() as tx:
@@ -87,7 +87,7 @@ def test_an_answer_counts_even_where_the_sweep_that_asked_died(store: Store) -> 
     with store.begin() as tx:
         case_id, _ = add_ticket(tx)
         surveys.answered(tx, [answer(case_id)])
-        surveys.asked(tx, case_id, 0, NINE)
+        surveys.asked(tx, [(case_id, 0)], NINE)
         result = result_of(tx, case_id)
     assert result == SurveyResult(NINE, NINE + HOUR, True, None, "5 of 5 is above 3")
 

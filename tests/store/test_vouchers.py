@@ -27,7 +27,7 @@ POOLED: dict[str, Any] = {"codes": {"kind": "pool", "path": "codes.txt"}}
 
 
 def reserve(tx: Tx, reward: Reward, case_id: int) -> Voucher | str:
-    return vouchers.reserve(tx, "complaint", reward, case_id, NINE)
+    return vouchers.reserve(tx, "complaint", reward, [case_id], NINE)[case_id]
 
 
 def given_to(tx: Tx, case_id: int, reward: Reward | None = None) -> Voucher:
@@ -86,10 +86,38 @@ def test_an_empty_budget_says_how_much_it_was(store: Store) -> None:
         )
 
 
+def test_of_many_cases_the_first_get_what_the_budget_has_left(store: Store) -> None:
+    with store.begin() as tx:
+        before = add_case(tx)
+        held = given_to(tx, before, offer(count=3))
+        cases = [add_case(tx) for _ in range(4)]
+        reserved = vouchers.reserve(tx, "complaint", offer(count=3), [*cases, before, cases[0]], NINE)
+        assert reserved[before] == held
+        assert [isinstance(reserved[case_id], Voucher) for case_id in cases] == [True, True, False, False]
+        assert reserved[cases[3]] == "the budget of 3 vouchers or 1,000,000,000 VND is used up"
+        assert len({str(reserved[case_id]) for case_id in cases[:2]}) == 2
+    assert spent(store) == (3, 150_000)
+
+
+def test_of_many_cases_the_first_get_what_the_pool_has_left_and_the_rest_of_the_money_stays(
+    store: Store,
+) -> None:
+    with store.begin() as tx:
+        vouchers.add_to_pool(tx, "complaint", ["A", "B"])
+        cases = [add_case(tx) for _ in range(3)]
+        reserved = vouchers.reserve(tx, "complaint", offer(**POOLED), cases, NINE)
+        codes = [found.code if isinstance(found, Voucher) else found for found in reserved.values()]
+        assert codes == ["A", "B", "the pool of voucher codes is empty"]
+        assert [given_to(tx, case_id, offer(**POOLED)).code for case_id in cases[:2]] == ["A", "B"]
+    assert spent(store) == (2, 100_000)
+
+
 def test_every_journey_has_its_own_budget(store: Store) -> None:
     with store.begin() as tx:
         given_to(tx, add_case(tx), offer(count=1))
-        assert isinstance(vouchers.reserve(tx, "aftercare", offer(count=1), add_case(tx), NINE), Voucher)
+        case_id = add_case(tx)
+        reserved = vouchers.reserve(tx, "aftercare", offer(count=1), [case_id], NINE)
+        assert isinstance(reserved[case_id], Voucher)
 
 
 def test_a_raised_budget_counts_from_what_was_spent(store: Store) -> None:
@@ -171,8 +199,8 @@ def test_a_cancelled_voucher_gives_its_money_back_once(store: Store) -> None:
     with store.begin() as tx:
         case_id = add_case(tx)
         given_to(tx, case_id)
-        vouchers.cancel(tx, case_id)
-        vouchers.cancel(tx, case_id)
+        vouchers.cancel(tx, [case_id])
+        vouchers.cancel(tx, [case_id])
         assert state_of(tx, case_id) == "cancelled"
     assert spent(store) == (0, 0)
 
@@ -185,7 +213,7 @@ def test_two_sweeps_that_cancel_at_once_give_the_money_back_once(store: Store) -
 
     def cancel() -> None:
         with store.begin() as tx:
-            vouchers.cancel(tx, case_id)
+            vouchers.cancel(tx, [case_id])
 
     at_once([cancel] * 4)
     assert spent(store) == (1, 50_000)
@@ -196,7 +224,7 @@ def test_a_cancelled_code_is_never_used_again(store: Store) -> None:
         vouchers.add_to_pool(tx, "complaint", ["A1", "B2"])
         case_id = add_case(tx)
         given_to(tx, case_id, offer(**POOLED))
-        vouchers.cancel(tx, case_id)
+        vouchers.cancel(tx, [case_id])
         assert given_to(tx, add_case(tx), offer(**POOLED)).code == "B2"
         assert vouchers.add_to_pool(tx, "complaint", ["A1"]) == 0
 
@@ -206,7 +234,7 @@ def test_a_case_whose_voucher_was_cancelled_gets_none_unpaid(store: Store) -> No
     with store.begin() as tx:
         case_id = add_case(tx)
         given_to(tx, case_id)
-        vouchers.cancel(tx, case_id)
+        vouchers.cancel(tx, [case_id])
         assert reserve(tx, offer(), case_id) == "the voucher of this case was cancelled"
     assert spent(store) == (0, 0)
 
@@ -215,8 +243,8 @@ def test_an_issued_voucher_cannot_be_cancelled(store: Store) -> None:
     with store.begin() as tx:
         case_id = add_case(tx)
         given_to(tx, case_id)
-        vouchers.issued(tx, case_id)
-        vouchers.cancel(tx, case_id)
+        vouchers.issued(tx, [case_id])
+        vouchers.cancel(tx, [case_id])
         assert state_of(tx, case_id) == "issued"
     assert spent(store) == (1, 50_000)
 
@@ -225,14 +253,14 @@ def test_a_cancelled_voucher_cannot_be_issued(store: Store) -> None:
     with store.begin() as tx:
         case_id = add_case(tx)
         given_to(tx, case_id)
-        vouchers.cancel(tx, case_id)
-        vouchers.issued(tx, case_id)
+        vouchers.cancel(tx, [case_id])
+        vouchers.issued(tx, [case_id])
         assert state_of(tx, case_id) == "cancelled"
 
 
 def test_cancelling_where_there_is_no_voucher_is_nothing(store: Store) -> None:
     with store.begin() as tx:
-        vouchers.cancel(tx, add_case(tx))
+        vouchers.cancel(tx, [add_case(tx)])
     assert spent(store) == (0, 0)
 
 
@@ -255,9 +283,9 @@ def test_whatever_happens_the_books_balance_and_the_budget_holds(
                 case "reserve":
                     reserve(tx, reward, cases[who])
                 case "cancel":
-                    vouchers.cancel(tx, cases[who])
+                    vouchers.cancel(tx, [cases[who]])
                 case _:
-                    vouchers.issued(tx, cases[who])
+                    vouchers.issued(tx, [cases[who]])
             out = tx.execute(sa.select(table.c.value_vnd).where(table.c.state.in_(["reserved", "issued"])))
             values = list(out.scalars())
             assert reports.spent(tx, "complaint") == (len(values), sum(values))

@@ -178,9 +178,9 @@ def test_the_newest_case_that_is_not_closed_is_found_in_whichever_journey(store:
         newer = add_case(tx, changed(name="loyalty"), customer_id=customer_id)
         add_case(tx)
         assert cases.newest_open(tx, customer_id) == cases.Found(newer, "loyalty")
-        cases.close(tx, newer, NINE)
+        cases.close(tx, [newer], NINE)
         assert cases.newest_open(tx, customer_id) == cases.Found(older, "complaint")
-        cases.close(tx, older, NINE)
+        cases.close(tx, [older], NINE)
         assert cases.newest_open(tx, customer_id) is None
 
 

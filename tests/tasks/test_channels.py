@@ -14,10 +14,10 @@ from amends.domain.decision import Decision
 from amends.domain.effects import Step
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.store import agenda, breakers, incidents
-from amends.store.engine import Store, Tx
+from amends.store.engine import Store
 from amends.store.schema import effects
 from connectors.ports import Message, Recipient
-from tasks.delivery import Job, deliver
+from tasks.delivery import Job, deliver, one_by_one
 from tasks.sweep import Sweep
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import ACCEPTED, MINUTE, add_case, add_customer
@@ -53,7 +53,7 @@ class Vendor:
         return ACCEPTED
 
 
-def _decide(_tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide(job: Job, now: datetime) -> Decision:
     return steps.acknowledge(job.case, job.effects, job.journey, now)
 
 
@@ -85,7 +85,7 @@ class Brand:
         """One sweep; how many calls it made."""
         before = self.vendor.calls
         sweep, claims = self.begin()
-        await deliver(sweep, Step.ACKNOWLEDGE, claims, _decide)
+        await deliver(sweep, Step.ACKNOWLEDGE, claims, one_by_one(_decide))
         return self.vendor.calls - before
 
     def open_incidents(self) -> list[tuple[str, str, int]]:
@@ -172,9 +172,9 @@ async def test_of_two_sweeps_only_one_tries(brand: Brand) -> None:
         return await answer(message)
 
     brand.vendor.send = slowly  # type: ignore[method-assign]
-    trying = asyncio.create_task(deliver(one, Step.ACKNOWLEDGE, claims[:half], _decide))
+    trying = asyncio.create_task(deliver(one, Step.ACKNOWLEDGE, claims[:half], one_by_one(_decide)))
     await asyncio.sleep(0)
-    await deliver(two, Step.ACKNOWLEDGE, others, _decide)
+    await deliver(two, Step.ACKNOWLEDGE, others, one_by_one(_decide))
     gate.set()
     await trying
     assert brand.vendor.calls - before == 1

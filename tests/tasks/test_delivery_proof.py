@@ -14,14 +14,14 @@ from amends.domain.effects import Step
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.encryption import Cipher, new_key
 from amends.store import agenda, incidents, ledger, timeline
-from amends.store.engine import Store, Tx
+from amends.store.engine import Store
 from amends.store.schema import agenda as agenda_table
 from amends.store.schema import effects
 from connectors.events import Delivered, VendorEvent
 from connectors.ports import Message, Recipient
 from connectors.registry import open_connectors
 from sandbox.process import Sandbox
-from tasks.delivery import Job, deliver
+from tasks.delivery import Job, deliver, one_by_one
 from tasks.sweep import Runtime, Sweep
 from tasks.tidy_up import tidy_up
 from tasks.vault import StoreVault
@@ -81,7 +81,7 @@ class Apologies:
                 lease_until=sweep.lease_until(),
                 limit=10,
             )
-        await deliver(sweep, Step.ACKNOWLEDGE, claims, _decide)
+        await deliver(sweep, Step.ACKNOWLEDGE, claims, one_by_one(_decide))
         self.clock.advance(HOUR)
         return sweep
 
@@ -105,7 +105,7 @@ class Apologies:
             return open_items(tx, self.case_id) == {}
 
 
-def _decide(_tx: Tx, job: Job, now: datetime) -> Decision:
+def _decide(job: Job, now: datetime) -> Decision:
     return steps.acknowledge(job.case, job.effects, job.journey, now)
 
 
