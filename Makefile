@@ -29,7 +29,7 @@ serve: $(READY)  ## Prefect's server with the deployments and their schedules
 	$(BIN)/amends serve
 
 test: $(READY)  ## the whole suite, SQLite and PostgreSQL
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist worksteal
 
 chaos: $(READY)  ## kill the real sweep KILLS times on both databases, and count at the vendor's side
 	$(BIN)/python -m tests.chaos --kills $(KILLS)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-import certifi
 from prefect.context import SettingsContext, get_settings_context
 from prefect.settings import (
     PREFECT_API_SSL_CERT_FILE,
@@ -27,6 +26,7 @@ from amends.settings import Settings
 from amends.store.engine import Store
 from flows.complaint import complaint
 from tasks.sweep import Runtime, use_runtime
+from tests.certificates import load_one_certificate
 from tests.chaos.points import START, Stop, Trail, watch
 from tests.chaos.sabotage import Sabotage, break_it
 
@@ -47,21 +47,14 @@ class Orders:
 
 
 def prefect_settings(api: str, home: Path) -> PrefectSettings:
-    """Prefect's settings of a child, made once: building them takes longer than many a sweep.
-
-    The API is plain HTTP, and still each of Prefect's clients loads all certificates: 25 ms for nothing, so they get
-    a file with one.
-    """
+    """Prefect's settings of a child, made once: building them takes longer than many a sweep."""
     home.mkdir(parents=True, exist_ok=True)
-    one = home / "one-certificate.pem"
-    end = "-----END CERTIFICATE-----"
-    one.write_text(Path(certifi.where()).read_text("utf-8").partition(end)[0] + end, "utf-8")
     changes = {
         PREFECT_API_URL: api,
         PREFECT_HOME: home,
         PREFECT_LOGGING_LEVEL: "ERROR",
         PREFECT_LOGGING_TO_API_ENABLED: False,
-        PREFECT_API_SSL_CERT_FILE: str(one),
+        PREFECT_API_SSL_CERT_FILE: load_one_certificate(home),
     }
     with temporary_settings(changes):
         return get_settings_context().settings
