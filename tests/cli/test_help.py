@@ -1,8 +1,8 @@
 """`amends --help` teaches, and answers at once."""
 
+import resource
 import subprocess
 import sys
-import time
 
 from tests.cli.conftest import run_amends
 
@@ -23,12 +23,18 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     )
     durations = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = _cpu_seconds_of_children()
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        durations.append(time.perf_counter() - started)
+        durations.append(_cpu_seconds_of_children() - before)
     assert done.stdout.splitlines()[-1] == "[]"
-    # The aim is 0.4 s on an idle machine; the best of three bears a busy one.
+    # The aim is 0.4 s on an idle machine. On a busy one it is the processor's time that tells, the best of three.
     assert min(durations) < 0.8
+
+
+def _cpu_seconds_of_children() -> float:
+    """Of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_every_command_has_a_help_page() -> None:
