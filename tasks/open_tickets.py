@@ -52,8 +52,9 @@ def _assign(tx: Tx, sweep: Sweep, waiting: Sequence[Case]) -> dict[int, Agent]:
         rotas.setdefault(rota, []).append((case.id, candidates))
     assigned = {}
     for rota, cases_of_rota in sorted(rotas.items()):
-        for case_id, candidates in cases_of_rota:
-            assigned[case_id] = candidates[cursors.take_number(tx, rota) % len(candidates)]
+        numbers = cursors.take_numbers(tx, rota, len(cases_of_rota))
+        for number, (case_id, candidates) in zip(numbers, cases_of_rota, strict=True):
+            assigned[case_id] = candidates[number % len(candidates)]
     return assigned
 
 

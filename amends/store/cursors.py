@@ -16,9 +16,10 @@ def put(tx: Tx, name: str, value: str) -> None:
     tx.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
-def take_number(tx: Tx, name: str) -> int:
-    """The next number of a rota, from 0; two transactions never get the same one."""
+def take_numbers(tx: Tx, name: str, count: int) -> range:
+    """The next `count` numbers of a rota, from 0; two transactions never get the same one."""
     tx.execute(upsert(tx, cursors).values(name=name, value="0").on_conflict_do_nothing())
     row = tx.execute(locked(tx, sa.select(cursors.c.value).where(cursors.c.name == name))).one()
-    tx.execute(cursors.update().where(cursors.c.name == name).values(value=str(int(row.value) + 1)))
-    return int(row.value)
+    first = int(row.value)
+    tx.execute(cursors.update().where(cursors.c.name == name).values(value=str(first + count)))
+    return range(first, first + count)
