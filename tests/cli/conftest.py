@@ -103,7 +103,7 @@ def assert_discreet(printed: str) -> None:
 
 
 def run_amends(
-    *words: str | Path, timeout: float = 60, **environment: str
+    *words: str | Path, timeout: float = 180, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a process of its own, in this process's environment and working directory."""
     return subprocess.run(

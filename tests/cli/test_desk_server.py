@@ -84,7 +84,7 @@ class Running:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> str:
         """What it wrote on standard error."""
         self.child.send_signal(how)
-        assert self.child.wait(timeout=30) == (-9 if how is signal.SIGKILL else 0), self.log.read_text()
+        assert self.child.wait(timeout=120) == (-9 if how is signal.SIGKILL else 0), self.log.read_text()
         said = self.log.read_text(encoding="utf-8")
         assert_discreet(said)
         assert PHONE[2:8] not in said
@@ -112,7 +112,7 @@ def desk(file: Path, **environment: str) -> Iterator[Running]:
             child.wait()
 
 
-def until(what: Callable[[], bool], seconds: float = 30) -> None:
+def until(what: Callable[[], bool], seconds: float = 120) -> None:
     """Look again and again, at another process's work."""
     deadline = time.monotonic() + seconds
     while not what():

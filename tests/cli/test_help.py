@@ -1,9 +1,12 @@
 """`amends --help` teaches, and answers at once."""
 
+import resource
 import subprocess
 import sys
-import time
 
+from typer.testing import CliRunner
+
+from cli.main import app
 from tests.cli.conftest import run_amends
 
 HEAVY = ("prefect", "sqlalchemy", "pydantic_settings", "pydantic", "httpx", "apprise")
@@ -23,12 +26,18 @@ def test_help_imports_nothing_heavy_and_answers_at_once() -> None:
     )
     durations = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = _cpu_seconds_of_children()
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        durations.append(time.perf_counter() - started)
+        durations.append(_cpu_seconds_of_children() - before)
     assert done.stdout.splitlines()[-1] == "[]"
-    # The aim is 0.4 s on an idle machine; the best of three bears a busy one.
+    # The aim is 0.4 s on an idle machine. On a busy one it is the processor's time that tells, the best of three.
     assert min(durations) < 0.8
+
+
+def _cpu_seconds_of_children() -> float:
+    """Of those that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_every_command_has_a_help_page() -> None:
@@ -40,8 +49,8 @@ def test_every_command_has_a_help_page() -> None:
         *(("ledger", "settle"), ("quarantine", "requeue")),
         *(("forget",), ("export",), ("optout",)),
     ):
-        done = run_amends(*words, "--help")
-        assert done.returncode == 0
+        done = CliRunner().invoke(app, [*words, "--help"], prog_name="amends")
+        assert done.exit_code == 0
         assert f"Usage: amends {' '.join(words)}" in done.stdout
 
 

@@ -7,15 +7,15 @@ import httpx
 import pytest
 
 from sandbox.process import Sandbox
-from tests.cli.conftest import COLUMNS, assert_discreet, run_amends
+from tests.cli.conftest import COLUMNS, Invoke, assert_discreet, run_amends
 
 
 @pytest.mark.slow
 def test_a_sweep_on_a_server_that_is_up(
-    environment: dict[str, str], prefect_api: str, journey_file: Path, reviews: Path, sandbox: Sandbox
+    amends: Invoke, prefect_api: str, journey_file: Path, reviews: Path, sandbox: Sandbox
 ) -> None:
     sandbox.switch(night_rule=False)
-    run_amends("import", reviews, "--journey", journey_file, "--columns", COLUMNS)
+    amends("import", reviews, "--journey", journey_file, "--columns", COLUMNS)
     done = run_amends("run", journey_file, "--json", PREFECT_API_URL=prefect_api)
     assert done.returncode == 0, done.stderr
     assert_discreet(done.stdout + done.stderr)

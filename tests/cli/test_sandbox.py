@@ -40,7 +40,7 @@ def test_the_printed_settings_point_at_a_running_sandbox(tmp_path: Path, how: si
         contacts = json.loads(lines["AMENDS_CONTACTS"].strip("'"))
         assert tuple(contacts) == CONTACTS
         os.kill(child.pid, how)
-        assert child.wait(timeout=60) == 0
+        assert child.wait(timeout=120) == 0
         with pytest.raises(httpx.ConnectError):
             httpx.get(f"{lines['AMENDS_ZALO__OAUTH_URL']}/sandbox/health")
     finally:
@@ -75,7 +75,7 @@ def test_faults_and_webhooks_are_in_force_from_the_start(tmp_path: Path) -> None
             assert lines["AMENDS_ZALO__WEBHOOK_SECRET"] == SECRET
             assert received.signed_with(SECRET)
             child.send_signal(signal.SIGTERM)
-            assert child.wait(timeout=60) == 0
+            assert child.wait(timeout=120) == 0
         finally:
             child.kill()
             child.wait()

@@ -93,7 +93,7 @@ def test_consent_in_the_browser_ends_with_sealed_tokens(
         assert "Allow" in httpx.get(page).text
         arrived = httpx.get(allow(page), follow_redirects=True)
         assert "You may close this page" in arrived.text
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=120)
     finally:
         child.kill()
         child.wait()

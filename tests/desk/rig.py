@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 import hmac
 import json
+import ssl
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +109,7 @@ class WatchedCounts(Counts):
         self._counted.set()
 
     async def until(self, door: str, outcome: Outcome, number: int = 1) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.totals().get((door, outcome), 0) < number:
                 self._counted.clear()
                 await self._counted.wait()
@@ -151,12 +153,18 @@ class Desk:
         reader, writer = await self.connect()
         for piece in pieces:
             writer.write(piece)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             said = await reader.read()
         writer.close()
         with suppress(ConnectionError):
             await writer.wait_closed()
         return said
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Nobody needs it here, and each client would load all certificates anew."""
+    return httpx.create_ssl_context()
 
 
 @asynccontextmanager
@@ -165,7 +173,7 @@ async def running_desk(
     *,
     limits: Limits | None = None,
     spool: Spool | None = None,
-    deadline_seconds: float = 1.5,
+    deadline_seconds: float = 60,
     queue_limit: int = 1024,
 ) -> AsyncIterator[Desk]:
     """Serve a desk with `desk_settings` at Monday 09:00 until the end of the block."""
@@ -180,9 +188,10 @@ async def running_desk(
         serving = asyncio.create_task(serve_desk(app, "127.0.0.1", port, sockets=[listener]))
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{port}",
-            timeout=20,
+            timeout=60,
             limits=httpx.Limits(max_connections=None),
             trust_env=False,
+            verify=_tls(),
         ) as http:
             yield Desk(app, port, http, spool, writer, counts, clock, serving, arrivals, trouble)
         serving.cancel()

@@ -32,7 +32,7 @@ from tests.conftest import KEY, MONDAY
 from tests.desk.rig import SECRET
 
 DOOR = "webhook:till"
-SOON = 10.0
+SOON = 60.0
 """Seconds that nothing here may take."""
 
 

@@ -32,11 +32,11 @@ def status(answer: bytes) -> int:
 
 
 async def trickle_until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Send a letter every now and then; fails when the server listens for longer than 2 s."""
+    """Send a letter every now and then; fails when the server listens for longer than 20 s."""
     started = time.monotonic()
     closed = False
     while not closed:
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20
         writer.write(b"P")
         try:
             async with asyncio.timeout(0.02):
@@ -175,7 +175,7 @@ async def test_it_takes_its_own_socket_when_given_none(desk: Desk) -> None:
     port = free.getsockname()[1]
     free.close()
     serving = asyncio.create_task(serve_desk(desk.app, "127.0.0.1", port))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             with suppress(OSError):
                 await asyncio.open_connection("127.0.0.1", port)

@@ -122,7 +122,7 @@ async def test_each_fault_of_a_request_that_strikes_the_first_two_messages_alone
 ) -> None:
     """One journey for all of them: each fault has six customers of its own, told apart by their numbers."""
     assert set(EXPECTED) | set(ACCOUNT_FAULTS) == set(REQUEST_FAULTS)
-    played = rehearsal(runtime, journey, sandbox, timeout_seconds=1, quiet_agents=True, open_calls=64)
+    played = rehearsal(runtime, journey, sandbox, timeout_seconds=3, quiet_agents=True, open_calls=128)
     prefix_of = {fault: f"84912{number:02d}" for number, fault in enumerate(EXPECTED)}
     played.strike(
         *(
@@ -153,7 +153,7 @@ async def test_each_fault_of_a_request_that_strikes_the_first_two_messages_alone
 @pytest.fixture
 def six(runtime: Runtime, journey: ComplaintJourney, sandbox: Sandbox) -> Rehearsal:
     """Six customers with a bad rating, apologised to two at a time."""
-    played = rehearsal(runtime, journey, sandbox, timeout_seconds=1, quiet_agents=True, open_calls=2)
+    played = rehearsal(runtime, journey, sandbox, timeout_seconds=3, quiet_agents=True, open_calls=2)
     played.complain(reachable("8491250", SIX))
     return played
 
@@ -211,7 +211,7 @@ async def test_a_burnt_refresh_token_is_one_incident_and_after_a_new_consent_all
     consent = runtime.settings.zalo.model_copy(update={"refresh_token": SecretStr(NEW_CONSENT)})
     settings = runtime.settings.model_copy(update={"zalo": consent})
     mended = Runtime(settings, runtime.store, runtime.clock)
-    again = rehearsal(mended, journey, sandbox, timeout_seconds=2, quiet_agents=True)
+    again = rehearsal(mended, journey, sandbox, timeout_seconds=10, quiet_agents=True)
     await again.sweep(1)
     _each_once(again)
 
@@ -282,7 +282,7 @@ async def test_whatever_befalls_the_webhook_of_an_answer_it_counts_once_and_a_ba
     runtime: Runtime, journey: ComplaintJourney, sandbox: Sandbox
 ) -> None:
     """Each fault has one customer, who answers the survey; polls find the answer whose webhook was dropped."""
-    played = rehearsal(runtime, journey, sandbox, timeout_seconds=2, quiet_agents=True)
+    played = rehearsal(runtime, journey, sandbox, timeout_seconds=10, quiet_agents=True)
     played.complain(reachable("8491260", len(WEBHOOK_FAULTS)))
     async with desk_of(played) as counts:
         await played.sweep()
@@ -332,7 +332,7 @@ async def test_a_mail_goes_out_when_zalo_cannot_reach_the_customer_and_not_while
     with mail_host(MailScript()) as host:
         mails = SecretStr(f"mailto://127.0.0.1:{host.port}?from=care@shop.vn")
         played = rehearsal(
-            runtime, journey, sandbox, timeout_seconds=2, quiet_agents=True, customer_mail_url=mails
+            runtime, journey, sandbox, timeout_seconds=3, quiet_agents=True, customer_mail_url=mails
         )
         busy = "84900000100"
         drop_reviews(
@@ -362,7 +362,7 @@ async def test_a_vendor_that_is_down_for_a_day_is_one_incident_and_then_everybod
     runtime: Runtime, journey: ComplaintJourney, sandbox: Sandbox
 ) -> None:
     awake = changed(journey, quiet_hours={"start": "02:00", "end": "02:30"})
-    played = rehearsal(runtime, awake, sandbox, timeout_seconds=0.5, quiet_agents=True)
+    played = rehearsal(runtime, awake, sandbox, timeout_seconds=10, quiet_agents=True)
     sandbox.switch(night_rule=False)
     played.strike({"on": "send", "fault": "http_503"})
     phones = reachable("8491266", 50)

@@ -19,7 +19,7 @@ from tasks import chunks
 from tasks.sweep import Runtime
 from tests.conftest import CIPHER, sandbox_settings
 from tests.flows.breakage import OPEN_CALLS, PHONES, Breakage, Morning
-from tests.store.rows import new_postgres
+from tests.servers import new_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
 
@@ -101,7 +101,8 @@ async def test_a_deadlock_is_tried_again(morning: Morning, other: Other) -> None
 def until_waiting(store: Store, table: str) -> None:
     """Until somebody waits for a lock in a statement about this table."""
     query = sa.text(
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :about"
+        "SELECT count(*) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE :about"
     )
     watch = sa.create_engine(store.engine.url, isolation_level="AUTOCOMMIT")
     with watch.connect() as connection:
@@ -205,7 +206,7 @@ async def test_a_server_that_restarts_in_mid_sweep_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(chunks, "RETRY_AFTER_S", [0.0, 0.0, 0.0])
-    url = new_postgres(restartable.server.get_uri(), "template0")
+    url = new_database(restartable.server.get_uri())
     store = Store(url, CIPHER)
     store.migrate()
     morning = Morning(

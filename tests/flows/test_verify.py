@@ -32,7 +32,7 @@ class Prefect:
     def events_of(self, run_id: object, prefix: str) -> list[Any]:
         """Our own events of a run; they arrive a moment after it."""
         wanted = {"event": {"prefix": [prefix]}, "any_resource": {"id": [f"prefect.flow-run.{run_id}"]}}
-        for _ in range(100):
+        for _ in range(600):
             if found := self.ask("events/filter", filter=wanted)["events"]:
                 return list(found)
             time.sleep(0.1)

@@ -7,12 +7,13 @@ import pytest
 
 from amends.store.engine import Store
 from tests.conftest import CIPHER
-from tests.store.rows import new_postgres, wipe
+from tests.servers import TEMPLATE, new_database
+from tests.store.rows import wipe
 
 
 @pytest.fixture(scope="session")
-def kept_postgres(postgres_server: str, postgres_template: str) -> Iterator[Store]:
-    store = Store(new_postgres(postgres_server, postgres_template), CIPHER)
+def kept_postgres(postgres_server: str) -> Iterator[Store]:
+    store = Store(new_database(postgres_server, TEMPLATE), CIPHER)
     yield store
     store.close()
 
@@ -44,4 +45,4 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of a database in which nothing has been created yet."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'amends.db'}"
-    return new_postgres(request.getfixturevalue("postgres_server"), "template0")
+    return new_database(request.getfixturevalue("postgres_server"))

@@ -84,17 +84,6 @@ def claim_of(case_id: int, step: Step, ordinal: int = 0) -> Claim:
     return Claim(0, case_id, step, ordinal)
 
 
-def new_postgres(server: str, template: str) -> str:
-    """The URL of a new database on the server, copied from `template`."""
-    address = sa.make_url(server).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(address, isolation_level="AUTOCOMMIT")
-    name = f"store_{next(_people)}"
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    engine.dispose()
-    return address.set(database=name).render_as_string(hide_password=False)
-
-
 def wipe(store: Store) -> None:
     """Empty every table but the keyring, between the examples of one hypothesis test."""
     with store.begin() as tx:

@@ -47,7 +47,8 @@ from amends.store.schema import timeline as timeline_table
 from amends.store.schema import vouchers as vouchers_table
 from tests.conftest import CIPHER
 from tests.domain.examples import HOUR, JOURNEY, NINE
-from tests.store.rows import claim_of, feedback, intent, new_postgres
+from tests.servers import TEMPLATE, new_database
+from tests.store.rows import claim_of, feedback, intent
 
 GROWING = {"customers", "cases", "feedbacks", "agenda", "effects", "tickets", "sla_clocks", "surveys"}
 GROWING |= {"timeline", "vouchers", "quarantine", "webhook_events", "operator_log"}
@@ -172,10 +173,7 @@ def crowded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         store = Store(f"sqlite:///{tmp_path_factory.mktemp('growth') / 'amends.db'}", CIPHER)
         store.migrate()
     else:
-        server, template = (
-            request.getfixturevalue(name) for name in ("postgres_server", "postgres_template")
-        )
-        store = Store(new_postgres(server, template), CIPHER)
+        store = Store(new_database(request.getfixturevalue("postgres_server"), TEMPLATE), CIPHER)
     with store.begin() as tx:
         fill(tx)
         tx.execute(sa.text("ANALYZE"))

@@ -14,14 +14,15 @@ from amends.store.migrate import StrangeSchema
 from amends.store.schema import customers
 from amends.store.trouble import Trouble, trouble_of
 from tests.conftest import CIPHER
-from tests.store.rows import count, new_postgres
+from tests.servers import new_database
+from tests.store.rows import count
 from tests.store.test_migrations_with_data import EARLIER, upgrade
 
 
 @pytest.fixture
 def behind(postgres_server: str) -> Iterator[Store]:
     """A PostgreSQL installation one revision behind."""
-    store = Store(new_postgres(postgres_server, "template0"), CIPHER)
+    store = Store(new_database(postgres_server), CIPHER)
     upgrade(store, EARLIER[-1])
     yield store
     store.close()

@@ -241,7 +241,7 @@ def test_kill_9_loses_nothing_that_put_has_returned_for(path: Path) -> None:
 def test_many_processes_put_each_key_once(path: Path) -> None:
     """They also open the new file at the same time."""
     children = [child(path, 200) for _ in range(3)]
-    outputs = [process.communicate(timeout=60)[0] for process in children]
+    outputs = [process.communicate(timeout=180)[0] for process in children]
     assert [process.returncode for process in children] == [0, 0, 0]
     new = [line.split()[0] for output in outputs for line in output.splitlines() if line.endswith("True")]
     assert sorted(new, key=int) == [str(number) for number in range(200)]

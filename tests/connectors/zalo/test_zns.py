@@ -499,14 +499,15 @@ async def test_cancelled_send_gives_its_place_back() -> None:
     async with opened({QUOTA: envelope({"remainingQuota": 2})}) as case:
         await case.account.zns.send(message())
         meter = case.memory.meter("zalo:app")
-        gate = asyncio.Event()
+        calling = asyncio.Event()
 
         async def stuck(*_: object, **__: object) -> object:
-            return await gate.wait()
+            calling.set()
+            return await asyncio.Event().wait()
 
         case.account.zns._call = stuck  # type: ignore[assignment, method-assign]
         task = asyncio.create_task(case.account.zns.send(message()))
-        await asyncio.sleep(0.01)
+        await calling.wait()
         assert meter.in_flight == 1
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
