@@ -19,6 +19,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Handle = Callable[[Sweep, list[Claim]], Awaitable[None]]
 
+NEWS_CHUNK = 128
+"""Cases that a step takes at once where the newest come first: four waves of calls, well below a second."""
 
 RETRY_AFTER_S = [1.0, 5.0, 20.0]
 """Waits between the tries of a chunk that met trouble of our own database."""
@@ -51,8 +53,14 @@ def chunk_task(
 
 
 async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
-    """Work through everything due for `step`. A step with nothing due makes no task run at all."""
+    """Work through everything due for `step`, or through the newest of it where those come first.
+
+    A step with nothing due makes no task run at all.
+    """
     held: list[Claim] = []
+    limit = sweep.settings.chunk_size
+    if sweep.newest_first:
+        limit = min(limit, NEWS_CHUNK)
 
     @chunk_task(step.value.replace("_", " "))
     async def chunk() -> int:
@@ -68,7 +76,8 @@ async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
                 now=sweep.now(),
                 owner=sweep.owner,
                 lease_until=sweep.lease_until(),
-                limit=sweep.settings.chunk_size,
+                limit=limit,
+                newest_first=sweep.newest_first,
             )
         held[:] = claims
         if claims:
@@ -80,6 +89,9 @@ async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
         while _is_due(sweep, step):
             taken = await chunk()
             tally.cases += taken
+            if sweep.newest_first:
+                sweep.left_over |= taken == limit
+                return
             if not taken:  # another sweep was quicker
                 return
 
