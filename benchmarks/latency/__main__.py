@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import psutil
+
+from benchmarks.cpu import child_with, of_tree
 from benchmarks.databases import POSTGRES, SQLITE, empty_database
+from benchmarks.latency.load import Sent
 from benchmarks.latency.measure import Run, check, percentile, run_of, send, settle
 from benchmarks.latency.rig import START_S, Installation
 from benchmarks.part import Chart, FailedRun, Part, Say, Size, Table, main
@@ -58,20 +62,21 @@ class Session:
 
     installation: Installation
     url: str
+    desk: psutil.Process
+    server: psutil.Process
     marks: list[str] = field(default_factory=list)
     sent: int = 0
 
     def load(self, rate: float, count: int) -> Run:
         """So many ratings at this rate; returns when every agent has been told."""
-        first, self.sent = self.sent, self.sent + count
-        sent = send(self.url, first=first, count=count, rate=rate)
-        self.marks += [str(one.number) for one in sent if one.status == 200]
-        return run_of(sent, settle(self.installation, self.marks))
+        used = self._used()
+        sent = self._send(rate, count)
+        told = settle(self.installation, self.marks)
+        return run_of(sent, told, *self._since(used))
 
     def load_in_sweep(self, rate: float, count: int, cases: int) -> Run:
         """The same while another process sweeps `cases` new ones; what was due before or after it does not count."""
         self.installation.drop_file(cases)
-        first, self.sent = self.sent, self.sent + count
         self.marks += [f"f{number}" for number in range(cases)]
         with self.installation.sweep() as sweep, self.installation.store() as store:
             deadline = time.monotonic() + START_S
@@ -79,15 +84,28 @@ class Session:
                 if sweep.poll() is not None or time.monotonic() > deadline:
                     raise FailedRun("the sweep did not begin")
                 time.sleep(0.05)
-            sent = send(self.url, first=first, count=count, rate=rate)
-            self.marks += [str(one.number) for one in sent if one.status == 200]
+            used = self._used()
+            sent = self._send(rate, count)
             in_sweep = sweep.poll() is None
             told = settle(self.installation, self.marks)
             sweep.wait(START_S)
         if not in_sweep:
             last = max(moment for mark, moment in told.items() if mark.startswith("f"))
             sent = [one for one in sent if one.due < last]
-        return run_of(sent, told)
+        return run_of(sent, told, *self._since(used))
+
+    def _send(self, rate: float, count: int) -> list[Sent]:
+        first, self.sent = self.sent, self.sent + count
+        sent = send(self.url, first=first, count=count, rate=rate)
+        self.marks += [str(one.number) for one in sent if one.status == 200]
+        return sent
+
+    def _used(self) -> tuple[float, float]:
+        return of_tree(self.desk), of_tree(self.server)
+
+    def _since(self, used: tuple[float, float]) -> tuple[float, float]:
+        desk, server = self._used()
+        return desk - used[0], server - used[1]
 
 
 @contextmanager
@@ -101,8 +119,8 @@ def _session(api: str, database: str, *, in_background: bool = False) -> Iterato
     ):
         installation = Installation(Path(home), url, api, sandbox)
         installation.prepare()
-        with installation.desk(in_background=in_background) as desk:
-            session = Session(installation, desk)
+        with installation.desk(in_background=in_background) as (desk, process):
+            session = Session(installation, desk, process, child_with("deployments.prefect_child"))
             session.load(WARM_UP_RATE, WARM_UP)
             yield session
         check(installation, session.marks)
@@ -159,23 +177,31 @@ def _table(runs: dict[Arm, list[Run]], plan: Plan) -> Table:
             median(percentile(one.late, 0.99) for one in found),
         ]
         told = median(one.notified_per_s for one in found)
+        desk, server = (
+            median(1000 * (one.desk_cpu_s, one.server_cpu_s)[place] for one in found) for place in (0, 1)
+        )
         refused = sum(one.refused for one in found)
         count = sum(len(one.waits) for one in found)
         rows.append(
-            (str(arm), f"{count:,}", *(f"{number:.3f}" for number in numbers), f"{told:.0f}", str(refused))
+            (
+                *(str(arm), f"{count:,}"),
+                *(f"{number:.3f}" for number in numbers),
+                *(f"{desk:.1f}", f"{server:.1f}", f"{told:.0f}", str(refused)),
+            )
         )
     columns = ("ratings", "n", "p50 s", "p99 s", "p99.9 s", "max s", "200 p50 s", "200 p99 s")
     note = (
         f"From the moment a rating was due until the vendor has the agent's notification; {plan.seconds:g} s "
         f"a load, {plan.rounds} a row, medians of them. Open loop, in its own process: 'late' is how far it fell "
-        "behind its own rate. Desk, sweep, Prefect's server, vendor and generator share the machine."
+        "behind its own rate. CPU is a rating's, of the desk and of Prefect's server. Desk, sweep, Prefect's server, "
+        "vendor and generator share the machine."
     )
     chart = Chart(
         "Webhook to agent told, p99", "seconds", {str(arm): _of(found, 0.99) for arm, found in runs.items()}
     )
     return Table(
         "Webhook to agent told",
-        (*columns, "late p99 s", "told/s", "no 200"),
+        (*columns, "late p99 s", "desk CPU ms", "server CPU ms", "told/s", "no 200"),
         rows,
         note,
         chart,
@@ -192,6 +218,7 @@ def _figures(runs: dict[Arm, list[Run]], plan: Plan) -> dict[str, float]:
         figures[f"webhook_answer_p99_s{end}"] = round(
             median(percentile(one.answers, 0.99) for one in found), 4
         )
+        figures[f"webhook_desk_cpu_ms{end}"] = round(1000 * median(one.desk_cpu_s for one in found), 2)
         if arm.rate == plan.overload:
             figures[f"webhook_told_per_s{end}"] = round(median(one.notified_per_s for one in found), 1)
     return figures

@@ -32,6 +32,9 @@ class Run:
     """Ratings that got no 200; nobody has to be told of them."""
     notified_per_s: float
     """Agents told a second, from the first rating to the last agent."""
+    desk_cpu_s: float
+    server_cpu_s: float
+    """Processor time a rating: of the desk and what it has started, and of Prefect's server."""
 
     def wait(self, share: float) -> float:
         return percentile(self.waits, share)
@@ -72,8 +75,8 @@ def settle(installation: Installation, marks: Sequence[str]) -> dict[str, float]
     raise FailedRun(f"{len(marks) - len(told_of(book))} of {len(marks)} ratings led to no notification")
 
 
-def run_of(sent: Sequence[Sent], told: Mapping[str, float]) -> Run:
-    """The figures of these ratings."""
+def run_of(sent: Sequence[Sent], told: Mapping[str, float], desk_cpu: float, server_cpu: float) -> Run:
+    """The figures of these ratings; processor times in seconds for all of them."""
     kept = [one for one in sent if one.status == 200]
     moments = [told[str(one.number)] for one in kept]
     lasted = max(moments) - min(one.due for one in kept)
@@ -83,6 +86,8 @@ def run_of(sent: Sequence[Sent], told: Mapping[str, float]) -> Run:
         late=tuple(sorted(one.sent - one.due for one in sent)),
         refused=len(sent) - len(kept),
         notified_per_s=len(kept) / lasted,
+        desk_cpu_s=desk_cpu / len(sent),
+        server_cpu_s=server_cpu / len(sent),
     )
 
 

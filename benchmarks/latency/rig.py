@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import sqlalchemy as sa
 import yaml
 from pydantic import SecretStr
@@ -114,8 +115,8 @@ class Installation:
         return self.sandbox.book(kind=kind)
 
     @contextmanager
-    def desk(self, *, in_background: bool = False) -> Iterator[str]:
-        """`amends desk`, or one that hands its flow to a Prefect background task (ADR 0009); yields its URL."""
+    def desk(self, *, in_background: bool = False) -> Iterator[tuple[str, psutil.Process]]:
+        """`amends desk`, or one that hands its flow to a Prefect background task (ADR 0009): its URL and process."""
         port = _free_port()
         command = [sys.executable, "-m", "cli.main", "desk", str(self.journey), "--port", str(port)]
         command.append("--until-stdin-closes")
@@ -124,7 +125,7 @@ class Installation:
         with self._running(command) as child:
             url = f"http://127.0.0.1:{port}"
             _wait_until_up(url, child)
-            yield url
+            yield url, psutil.Process(child.pid)
 
     @contextmanager
     def sweep(self) -> Iterator[subprocess.Popen[bytes]]:

@@ -14,10 +14,10 @@ from statistics import median
 import psutil
 import yaml
 
+from benchmarks.cpu import child_with, of_tree
 from benchmarks.databases import SQLITE, empty_database
 from benchmarks.latency.rig import ROOT, Installation
 from benchmarks.overhead import starts
-from benchmarks.overhead.cpu import child_with, of_tree
 from benchmarks.overhead.served import Served, serve_empty
 from benchmarks.part import FailedRun, Part, Say, Size, Table, main
 
@@ -129,7 +129,7 @@ def _costs(empty: Empty, served: Served) -> dict[str, tuple[float, int]]:
 def _tables(empty: Empty, served: Served, started: Mapping[str, starts.Start]) -> list[Table]:
     walls = {"amends serve, a process a run": served.wall, "all runs in one process": empty.wall}
     clients = {"amends serve, a process a run": served.cpu, "all runs in one process": empty.cpu}
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             f"{walls[name]:.2f}",

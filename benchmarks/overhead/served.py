@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.overhead.cpu import of, of_ended_children
+from benchmarks.cpu import of, of_ended_children
 from benchmarks.part import FailedRun
 
 START_S, RUN_S, IDLE_S = 120.0, 180.0, 10.0
