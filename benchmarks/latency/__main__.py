@@ -67,6 +67,10 @@ class Session:
     marks: list[str] = field(default_factory=list)
     sent: int = 0
 
+    @property
+    def cases(self) -> int:
+        return len(self.marks)
+
     def load(self, rate: float, count: int) -> Run:
         """So many ratings at this rate; returns when every agent has been told."""
         used = self._used()
@@ -126,8 +130,10 @@ def _session(api: str, database: str, *, in_background: bool = False) -> Iterato
         check(installation, session.marks)
 
 
-def _round(plan: Plan, api: str, database: str) -> Iterator[tuple[Arm, Run]]:
+def _round(plan: Plan, api: str, database: str, sizes: list[float]) -> Iterator[tuple[Arm, Run]]:
+    """Each load in turn; `sizes` gets the bytes that a case has taken in this round."""
     with _session(api, database) as session:
+        cases, used = session.cases, session.installation.bytes_used()
         for rate in plan.rates:
             yield Arm(database, rate), session.load(rate, int(rate * plan.seconds))
         rate = min(IN_SWEEP_RATE, plan.rates[-1])
@@ -141,6 +147,7 @@ def _round(plan: Plan, api: str, database: str) -> Iterator[tuple[Arm, Run]]:
                 Arm(database, plan.overload),
                 session.load(plan.overload, int(plan.overload * plan.seconds / 3)),
             )
+        sizes.append((session.installation.bytes_used() - used) / (session.cases - cases))
     if plan.background:
         with _session(api, database, in_background=True) as session:
             rate = IN_SWEEP_RATE
@@ -155,13 +162,15 @@ def run(size: Size, say: Say) -> Part:
     from deployments.server import prefect_server
 
     runs: dict[Arm, list[Run]] = {}
+    sizes: dict[str, list[float]] = {database: [] for database in plan.databases}
     with prefect_server(home / "server") as api:
         for _ in range(plan.rounds):
             for database in plan.databases:
-                for arm, found in _round(plan, api, database):
+                for arm, found in _round(plan, api, database, sizes[database]):
                     runs.setdefault(arm, []).append(found)
                     say(f"{arm}: p50 {found.wait(0.5):.2f} s, p99 {found.wait(0.99):.2f} s")
-    return Part([_table(runs, plan)], _figures(runs, plan))
+    figures = {f"bytes_per_new_case_{database}": round(median(found)) for database, found in sizes.items()}
+    return Part([_table(runs, plan)], _figures(runs, plan) | figures)
 
 
 def _of(runs: list[Run], share: float) -> float:

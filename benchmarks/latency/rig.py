@@ -111,6 +111,14 @@ class Installation:
         with store.read() as tx:
             return bool(tx.scalar(sa.select(sa.exists().where(feedbacks.c.source == source))))
 
+    def bytes_used(self) -> int:
+        """By the database, indices and all."""
+        with self.store() as store, store.read() as tx:
+            query = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+            if store.is_postgres:
+                query = "SELECT pg_database_size(current_database())"
+            return int(tx.execute(sa.text(query)).scalar_one())
+
     def book(self, kind: str) -> list[dict[str, Any]]:
         return self.sandbox.book(kind=kind)
 
