@@ -173,8 +173,10 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 
 def main() -> None:
-    columns = ("a brand of 1,000 ratings a day", "apology p50 h", "p95 h", "in 12 h", "survey p95 h late")
-    columns += ("first response in 2 working h", "agents done, days after")
+    columns = (
+        *("a brand of 1,000 ratings a day", "apology p50 h", "p95 h", "in 12 h", "survey p95 h late"),
+        *("first response in 2 working h", "agents done, days after"),
+    )
     note = "Customers and agents of the sale's day only. Unless said: quota 5,000, 50 requests/s, 4 agents."
     show(Part([Table("A sale's evening", columns, list(rows()), note)]))
 
