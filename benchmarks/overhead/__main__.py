@@ -96,11 +96,12 @@ def run(size: Size, say: Say) -> Part:
     ):
         installation = Installation(home, database, api, sandbox)
         _prepare(installation)
-        empty = sweep_empty(installation, child_with("deployments.prefect_child"), plan.sweeps)
+        server = child_with("deployments.prefect_child")
+        empty = sweep_empty(installation, server, plan.sweeps)
         say(
             f"empty sweep: {empty.wall:.2f} s; processor {empty.cpu:.2f} s, and {empty.server:.2f} s of the server"
         )
-        served = serve_empty(installation.journey, installation.environment(), api, plan.served, say)
+        served = serve_empty(installation, server, empty.server_idle, plan.served, say)
     return Part(_tables(empty, served, started), _figures(empty, served, started))
 
 
@@ -119,7 +120,7 @@ def journeys_at(cpu_per_sweep: float, idle_cpu: float) -> int:
 def _costs(empty: Empty, served: Served) -> dict[str, tuple[float, int]]:
     """Processor seconds a sweep, and journeys that allows: as served, and if one process made all sweeps."""
     idle = empty.server_idle + served.idle_cpu
-    as_served, in_one = served.cpu + empty.server, empty.cpu + empty.server
+    as_served, in_one = served.cpu + served.server, empty.cpu + empty.server
     return {
         "amends serve, a process a run": (as_served, journeys_at(as_served, idle)),
         "all runs in one process": (in_one, journeys_at(in_one, idle)),
@@ -128,13 +129,14 @@ def _costs(empty: Empty, served: Served) -> dict[str, tuple[float, int]]:
 
 def _tables(empty: Empty, served: Served, started: Mapping[str, starts.Start]) -> list[Table]:
     walls = {"amends serve, a process a run": served.wall, "all runs in one process": empty.wall}
+    servers = {"amends serve, a process a run": served.server, "all runs in one process": empty.server}
     clients = {"amends serve, a process a run": served.cpu, "all runs in one process": empty.cpu}
     rows: list[tuple[str, ...]] = [
         (
             name,
             f"{walls[name]:.2f}",
             f"{clients[name]:.2f}",
-            f"{empty.server:.2f}",
+            f"{servers[name]:.2f}",
             f"{cpu:.2f}",
             f"{journeys:,}",
         )
@@ -146,7 +148,7 @@ def _tables(empty: Empty, served: Served, started: Mapping[str, starts.Start]) -
         ("way", "s", "CPU s", "server CPU s", "CPU s in all", "journeys at 5 min"),
         rows,
         f"The shipped journey, SQLite; medians of {served.runs} and {empty.sweeps} sweeps. 'Server' is Prefect's part "
-        f"of the work, taken as equal for both. Journeys: half of {os.cpu_count()} processors, less what Prefect's "
+        f"of the work. Journeys: half of {os.cpu_count()} processors, less what Prefect's "
         f"server ({empty.server_idle:.3f} s a second) and `amends serve` ({served.idle_cpu:.3f}) use when nothing is "
         f"due. Calls of Prefect's API a sweep: {sum(empty.calls.values()):.1f} ({calls}).",
     )
@@ -165,6 +167,7 @@ def _figures(empty: Empty, served: Served, started: Mapping[str, starts.Start]) 
         "empty_sweep_s": round(empty.wall, 4),
         "empty_sweep_cpu_s": round(empty.cpu, 4),
         "empty_sweep_server_cpu_s": round(empty.server, 4),
+        "empty_sweep_served_server_cpu_s": round(served.server, 4),
         "empty_sweep_served_s": round(served.wall, 3),
         "empty_sweep_served_cpu_s": round(served.cpu, 3),
         "prefect_calls_per_empty_sweep": round(sum(empty.calls.values()), 1),

@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import httpx
 import psutil
 
-from benchmarks.cpu import of, of_ended_children
+from benchmarks.cpu import of, of_ended_children, of_tree
+from benchmarks.latency.rig import Installation
 from benchmarks.part import FailedRun
 
-START_S, RUN_S, IDLE_S = 120.0, 180.0, 10.0
+START_S, RUN_S, IDLE_S, SETTLE_S = 120.0, 180.0, 10.0, 5.0
 _ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
@@ -25,6 +25,8 @@ class Served:
     """Seconds; `cpu` is of one run's process, `wall` from its start to its end as Prefect has recorded it."""
 
     cpu: float
+    server: float
+    """Of Prefect's server for one run."""
     wall: float
     idle_cpu: float
     """Of `amends serve` in a second in which nothing is due."""
@@ -32,16 +34,25 @@ class Served:
 
 
 def serve_empty(
-    journey: Path, environment: dict[str, str], api: str, runs: int, say: Callable[[str], None]
+    installation: Installation,
+    server: psutil.Process,
+    server_idle: float,
+    runs: int,
+    say: Callable[[str], None],
 ) -> Served:
-    """Serve the journey and ask for so many runs, one after the other. Raises FailedRun when one does not complete."""
-    command = [sys.executable, "-m", "cli.main", "serve", str(journey), "--every", "1440"]
+    """Serve the journey and ask for so many runs, one after the other. Raises FailedRun when one does not complete.
+
+    `server_idle` is what the server uses in a second in which nothing happens.
+    """
+    command = [sys.executable, "-m", "cli.main", "serve", str(installation.journey), "--every", "1440"]
     command += ["--verify-every", "0", "--desk-port", "0"]
     child = subprocess.Popen(  # noqa: S603 - our own module
-        command, env=environment | {"PREFECT_RUNNER_POLL_FREQUENCY": "1"}, stdout=subprocess.DEVNULL
+        command,
+        env=installation.environment() | {"PREFECT_RUNNER_POLL_FREQUENCY": "3"},
+        stdout=subprocess.DEVNULL,
     )
     try:
-        with httpx.Client(base_url=api, timeout=30) as client:
+        with httpx.Client(base_url=installation.api, timeout=30) as client:
             deployment = _deployment(client, child)
             process = psutil.Process(child.pid)
             _run(client, deployment)  # the first one fills the page cache
@@ -50,12 +61,15 @@ def serve_empty(
             time.sleep(IDLE_S)
             idle = (of(process) - before) / IDLE_S
             cpu, wall = [], []
+            before, began = of_tree(server), time.monotonic()
             for number in range(runs):
                 used = of_ended_children(process)
                 wall.append(_run(client, deployment))
                 cpu.append(_after(process, used))
                 say(f"served run {number + 1}: {cpu[-1]:.2f} s of processor time")
-        return Served(median(cpu), median(wall), idle, runs)
+            time.sleep(SETTLE_S)
+            recorded = of_tree(server) - before - server_idle * (time.monotonic() - began)
+        return Served(median(cpu), recorded / runs, median(wall), idle, runs)
     finally:
         child.terminate()
         child.wait(timeout=60)
@@ -80,7 +94,7 @@ def _run(client: httpx.Client, deployment: str) -> float:
         run: dict[str, Any] = client.get(f"/flow_runs/{made['id']}").raise_for_status().json()
         if run["state"]["type"] in _ENDED:
             break
-        time.sleep(0.1)
+        time.sleep(1.0)  # seldom: asking is work of the server's, which is measured
     if run["state"]["type"] != "COMPLETED":
         raise FailedRun(f"a served run is {run['state']['name']}: {run['state']['message']}")
     states = client.get("/flow_run_states/", params={"flow_run_id": made["id"]}).raise_for_status().json()
