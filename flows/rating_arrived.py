@@ -28,10 +28,11 @@ async def rating_arrived(journey: ComplaintJourney, linger_seconds: float = 0) -
     """Bring what has just come in to an agent, and then say sorry to the customer.
 
     It goes on as long as more comes in, until nothing has for `linger_seconds`. These are steps of the complaint
-    journey, in the order of their hurry, without a look at files and regular polls. Whatever this run leaves undone,
-    the next sweep does. An unhappy survey answer reopens its ticket.
+    journey, in the order of their hurry, without a look at files and regular polls. The newest come first: whoever
+    has just rated us does not wait behind the thousands of a sweep that runs meanwhile. Whatever this run leaves
+    undone, the next sweep does. An unhappy survey answer reopens its ticket.
     """
-    async with sweep_of(journey, timedelta(0)) as sweep:
+    async with sweep_of(journey, timedelta(0), newest_first=True) as sweep:
         async for _ in arrivals(sweep, linger_seconds):
             await detect_news(sweep)
             await conclude_surveys(sweep)

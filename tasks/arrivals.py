@@ -24,7 +24,8 @@ async def arrivals(sweep: Sweep, linger_seconds: float) -> AsyncIterator[None]:
     yield
     quiet_at = loop.time() + linger_seconds
     while loop.time() < min(quiet_at, end):
-        if _anything(sweep):
+        if sweep.left_over or _anything(sweep):
+            sweep.left_over = False
             yield
             quiet_at = loop.time() + linger_seconds
         else:

@@ -21,6 +21,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Handle = Callable[[Sweep, list[Claim]], Awaitable[None]]
 
+NEWS_CHUNK = 128
+"""Cases that a step takes at once where the newest come first: four waves of calls, well below a second."""
 
 RETRY_AFTER_S = [1.0, 5.0, 20.0]
 """Waits between the tries of a chunk that met trouble of our own database."""
@@ -61,6 +63,9 @@ class _Chunks:
 
     def __init__(self, sweep: Sweep, step: Step, handle: Handle) -> None:
         self.sweep, self.step, self.handle = sweep, step, handle
+        self.limit = sweep.settings.chunk_size
+        if sweep.newest_first:
+            self.limit = min(self.limit, NEWS_CHUNK)
         self.held: list[Claim] = []
         """What the present chunk has claimed."""
 
@@ -79,32 +84,38 @@ class _Chunks:
                 now=sweep.now(),
                 owner=sweep.owner,
                 lease_until=sweep.lease_until(),
-                limit=sweep.settings.chunk_size,
+                limit=self.limit,
+                newest_first=sweep.newest_first,
             )
+
+
+async def _chunk(chunks: _Chunks) -> int:
+    claims = chunks.held = chunks.claim()
+    if claims:
+        await chunks.handle(chunks.sweep, claims)
+    chunks.held = []
+    return len(claims)
 
 
 @cache
 def _task_of(step: Step) -> Callable[[_Chunks], Coroutine[Any, Any, int]]:
     """The task of a step, made once: to make one, Prefect reads and parses the source of its function."""
-
-    @chunk_task(step.value.replace("_", " "))
-    async def chunk(chunks: _Chunks) -> int:
-        claims = chunks.held = chunks.claim()
-        if claims:
-            await chunks.handle(chunks.sweep, claims)
-        chunks.held = []
-        return len(claims)
-
-    return chunk
+    return chunk_task(step.value.replace("_", " "))(_chunk)
 
 
 async def run_due(sweep: Sweep, step: Step, handle: Handle) -> None:
-    """Work through everything due for `step`. A step with nothing due makes no task run at all."""
+    """Work through everything due for `step`, or through one chunk of the newest where those come first.
+
+    A step with nothing due makes no task run at all.
+    """
     async with timed(sweep, step) as tally:
         chunks = _Chunks(sweep, step, handle)
         while _is_due(sweep, step):
             taken = await _task_of(step)(chunks)
             tally.cases += taken
+            if sweep.newest_first:
+                sweep.left_over |= taken == chunks.limit
+                return
             if not taken:  # another sweep was quicker
                 return
 

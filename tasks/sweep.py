@@ -74,9 +74,19 @@ class Sweep:
     """One sweep of one journey. `owner` marks the leases and ledger rows it holds."""
 
     def __init__(
-        self, journey: ComplaintJourney, runtime: Runtime, connectors: Connectors, read_back: timedelta
+        self,
+        journey: ComplaintJourney,
+        runtime: Runtime,
+        connectors: Connectors,
+        read_back: timedelta,
+        *,
+        newest_first: bool = False,
     ) -> None:
         self.journey = journey
+        self.newest_first = newest_first
+        """Whether each step takes one small chunk of what has come last, and leaves the rest: a backlog may wait."""
+        self.left_over = False
+        """Whether a step has left any, so."""
         self.read_back = read_back
         """How far polls read back at least, whatever their cursors say."""
         self.settings = runtime.settings
@@ -126,14 +136,16 @@ class Sweep:
 
 
 @asynccontextmanager
-async def sweep_of(journey: ComplaintJourney, read_back: timedelta) -> AsyncIterator[Sweep]:
+async def sweep_of(
+    journey: ComplaintJourney, read_back: timedelta, *, newest_first: bool = False
+) -> AsyncIterator[Sweep]:
     """Open the connectors and run a sweep with this process's runtime."""
     runtime = current_runtime()
     vault = StoreVault(runtime.store, cipher_of(runtime.settings))
     async with open_connectors(
         runtime.settings, runtime.clock.now, vault, journey.zalo_account, runtime.memory
     ) as connectors:
-        yield Sweep(journey, runtime, connectors, read_back)
+        yield Sweep(journey, runtime, connectors, read_back, newest_first=newest_first)
 
 
 @asynccontextmanager

@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from amends.domain.feedback import Feedback, Rejected
 from amends.domain.intake import storable
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.sources import WebhookSource
 from amends.encryption import KeyProblem
 from amends.settings import Settings
-from amends.store import webhook_events
+from amends.store import inbox, webhook_events
 from amends.store.engine import Store, Tx
 from amends.store.opening import open_spool
 from amends.store.spool import Spool, Spooled
@@ -124,9 +125,9 @@ def _one_by_one(store: Store, spooled: Sequence[Spooled], doors: Doors, now: dat
 def _act(tx: Tx, spooled: Sequence[Spooled], doors: Doors, now: datetime, moved: Moved) -> None:
     for account in sorted({row.door.removeprefix(ZALO) for row in spooled if row.door.startswith(ZALO)}):
         _act_on_zalo(tx, account, [row for row in spooled if row.door == ZALO + account], now, moved)
-    for row in spooled:
-        if row.door.startswith(POSTED):
-            _act_on_posted(tx, row, *doors.posted[row.door.removeprefix(POSTED)], now, moved)
+    for source in sorted({row.door.removeprefix(POSTED) for row in spooled if row.door.startswith(POSTED)}):
+        rows = [row for row in spooled if row.door == POSTED + source]
+        _act_on_posted(tx, rows, *doors.posted[source], now, moved)
 
 
 def _act_on_zalo(tx: Tx, account: str, rows: Sequence[Spooled], now: datetime, moved: Moved) -> None:
@@ -156,20 +157,49 @@ def _act_on_zalo(tx: Tx, account: str, rows: Sequence[Spooled], now: datetime, m
 
 
 def _act_on_posted(
-    tx: Tx, row: Spooled, journey: ComplaintJourney, source: WebhookSource, now: datetime, moved: Moved
+    tx: Tx,
+    rows: Sequence[Spooled],
+    journey: ComplaintJourney,
+    source: WebhookSource,
+    now: datetime,
+    moved: Moved,
 ) -> None:
-    payload = storable(json.loads(row.body))
-    if not webhook_events.take_in(tx, [_event(row, "rating", row.received_at, None)]):
-        return
-    found = read_posted(
-        payload, source.columns, source=source.name, key=row.key, now=row.received_at, zone=journey.timezone
-    )
-    new, rejected = keep(tx, journey.name, found, now)
-    note = f"{new} feedback, {rejected} quarantined"
-    webhook_events.settle(tx, [Fate(row.door, row.key, EventState.DONE, note)])
-    moved.news += 1
-    if new:
+    stored = webhook_events.take_in(tx, [_event(row, "rating", row.received_at, None) for row in rows])
+    held: list[tuple[Spooled, list[Feedback | Rejected]]] = []
+    for row in rows:
+        if (row.door, row.key) in stored:
+            payload, zone = storable(json.loads(row.body)), journey.timezone
+            found = read_posted(
+                payload, source.columns, source=source.name, key=row.key, now=row.received_at, zone=zone
+            )
+            held.append((row, list(found)))
+    webhook_events.settle(tx, _kept_of(tx, held, journey, now, moved))
+    moved.news += len(held)
+
+
+def _kept_of(
+    tx: Tx,
+    held: Sequence[tuple[Spooled, Sequence[Feedback | Rejected]]],
+    journey: ComplaintJourney,
+    now: datetime,
+    moved: Moved,
+) -> list[Fate]:
+    """Keep what the webhooks hold; returns what became of each. Under load all is one statement a table."""
+    good = [row for _, found in held for row in found if isinstance(row, Feedback)]
+    bad = [row for _, found in held for row in found if isinstance(row, Rejected)]
+    known = inbox.known(tx, [row.external_id for row in good], sorted({row.source for row in good}))
+    if bad or len({row.external_id for row in good} - known) < len(good):
+        # Something is not simply new, and only its own statement tells how much of which webhook was.
+        kept = [keep(tx, journey.name, found, now) for _, found in held]
+    else:
+        keep(tx, journey.name, good, now)
+        kept = [(len(found), 0) for _, found in held]
+    if any(new for new, _ in kept):
         moved.journeys.add(journey.name)
+    return [
+        Fate(row.door, row.key, EventState.DONE, f"{new} feedback, {rejected} quarantined")
+        for (row, _), (new, rejected) in zip(held, kept, strict=True)
+    ]
 
 
 def _event(row: Spooled, name: str, occurred_at: datetime, payload: Any) -> Event:

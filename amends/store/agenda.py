@@ -70,10 +70,20 @@ def is_due(tx: Tx, journey: str, step: Step, now: datetime) -> bool:
 
 
 def claim(
-    tx: Tx, journey: str, step: Step, *, now: datetime, owner: str, lease_until: datetime, limit: int
+    tx: Tx,
+    journey: str,
+    step: Step,
+    *,
+    now: datetime,
+    owner: str,
+    lease_until: datetime,
+    limit: int,
+    newest_first: bool = False,
 ) -> list[Claim]:
-    """Take up to `limit` due items, oldest first. Items another live sweep holds are passed over."""
+    """Take up to `limit` due items, oldest first unless told otherwise, and none that another live sweep holds."""
     query = _due(journey, step, now).add_columns(agenda.c.case_id, agenda.c.ordinal).limit(limit)
+    if newest_first:
+        query = query.order_by(None).order_by(agenda.c.due_at.desc(), agenda.c.id.desc())
     rows = tx.execute(locked(tx, query, skip=True)).all()
     if rows:
         mine = agenda.update().where(agenda.c.id.in_([row.id for row in rows]))

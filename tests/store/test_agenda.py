@@ -62,6 +62,22 @@ def test_the_longest_overdue_come_first(store: Store) -> None:
         assert cases_of(claim(tx, limit=2)) == [late]
 
 
+def test_the_newest_come_first_where_they_are_wanted(store: Store) -> None:
+    with store.begin() as tx:
+        _, later, latest = (plan(tx, due_at=NINE - hours * HOUR) for hours in (3, 2, 1))
+        claims = agenda.claim(
+            tx,
+            "complaint",
+            Step.SURVEY,
+            now=NINE,
+            owner="one",
+            lease_until=NINE + LEASE,
+            limit=2,
+            newest_first=True,
+        )
+    assert cases_of(claims) == [latest, later]
+
+
 def test_a_claimed_item_is_not_due_for_anybody(store: Store) -> None:
     with store.begin() as tx:
         plan(tx)

@@ -255,6 +255,14 @@ LEASE = {"now": NINE, "owner": "one", "lease_until": NINE + HOUR}
 WORK: dict[str, Callable[[Tx], object]] = {
     "agenda.is_due": lambda tx: agenda.is_due(tx, "complaint", Step.CONCLUDE, NINE),
     "agenda.claim": lambda tx: agenda.claim(tx, "complaint", Step.CONCLUDE, limit=100, **LEASE),  # type: ignore[arg-type]
+    "agenda.claim the newest": lambda tx: agenda.claim(
+        tx,
+        "complaint",
+        Step.CONCLUDE,
+        limit=100,
+        newest_first=True,
+        **LEASE,  # type: ignore[arg-type]
+    ),
     "agenda.still_ours": lambda tx: agenda.still_ours(tx, [claim_of(7, Step.SURVEY)], "one"),
     "agenda.wake": lambda tx: agenda.wake(tx, 7, Step.CONCLUDE, NINE, [0]),
     "agenda.next_due_at": lambda tx: agenda.next_due_at(tx, "complaint"),

@@ -45,6 +45,15 @@ async def test_what_comes_in_during_a_run_is_another_round_of_it(store: Store, t
     assert await rounds(store, tmp_path, [["2", "3"], ["4"]], linger=0.05) == [1, 2, 1]
 
 
+async def test_what_a_step_has_left_over_is_another_round(store: Store, tmp_path: Path) -> None:
+    sweep = sweep_over(store, tmp_path, clock=VirtualClock(NINE), channels={})
+    rounds = 0
+    async for _ in arrivals(sweep, 0.05):
+        rounds += 1
+        sweep.left_over = rounds < 3
+    assert rounds == 3
+
+
 async def test_without_lingering_there_is_one_round(store: Store, tmp_path: Path) -> None:
     arrive(store, "1")
     assert await rounds(store, tmp_path, [["2"]], linger=0) == [1]

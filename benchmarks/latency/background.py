@@ -1,4 +1,4 @@
-"""A desk as the benchmark wants it: `python -m benchmarks.webhook_desk JOURNEY PORT inline|task`."""
+"""A desk whose flow is a Prefect background task, for comparison (ADR 0009): `... background JOURNEY PORT`."""
 
 import asyncio
 import subprocess
@@ -14,12 +14,14 @@ from amends.domain.journey import ComplaintJourney, load_journey
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.opening import open_store
-from cli.keeping_desk import LINGER_SECONDS, respond_apart, run_desk
+from cli.keeping_desk import LINGER_SECONDS, run_desk
 from deployments.parent import end_with_parent
 from desk.serving import listen
 from flows.rating_arrived import rating_arrived
 from tasks.sweep import Runtime, use_runtime
 from tasks.webhooks import doors_of
+
+WORKER = "worker"
 
 
 @task(name="rating-arrived-in-background", cache_policy=NO_CACHE, persist_result=False)
@@ -28,10 +30,10 @@ async def in_background(path: str) -> None:
     await rating_arrived(load_journey(Path(path)), LINGER_SECONDS)
 
 
-def main(path: str, port: str, mode: str) -> None:
-    """Serve until killed or until the parent ends."""
+def main(path: str, port: str) -> None:
+    """Serve until killed or until the parent ends; `port` `worker` makes it the task worker."""
     end_with_parent()
-    if mode == "worker":
+    if port == WORKER:
         serve(in_background)
         return
     settings, journey = Settings(), load_journey(Path(path))
@@ -46,18 +48,14 @@ def main(path: str, port: str, mode: str) -> None:
         future = in_background.delay(path)
         await asyncio.to_thread(future.wait, 60)
 
+    command = [sys.executable, "-m", "benchmarks.latency.background", path, WORKER]
+    worker = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ourselves
     doors = doors_of([journey], settings)
-    respond = respond_apart if mode == "inline" else delegate
-    worker = None
-    if mode == "task":
-        command = [sys.executable, "-m", "benchmarks.webhook_desk", path, "0", "worker"]
-        worker = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - ourselves
     try:
-        asyncio.run(run_desk(runtime, doors, [journey], respond, listen("127.0.0.1", int(port))))
+        asyncio.run(run_desk(runtime, doors, [journey], delegate, listen("127.0.0.1", int(port))))
     finally:
-        if worker is not None:
-            worker.terminate()
+        worker.terminate()
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    main(*sys.argv[1:3])
