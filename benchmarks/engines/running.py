@@ -1,0 +1,106 @@
+"""Running races: every run a process of its own, round after round, so that no system has the machine at its best."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.databases import SQLITE
+from benchmarks.engines.cases import SEED
+from benchmarks.engines.order import Measured, Order
+from benchmarks.engines.races import Race, Runner
+from benchmarks.engines.servers import Databases, Prefect, databases, on_core, prefect, two_cores
+from benchmarks.part import FailedRun, Say
+from sandbox.process import running_sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Results:
+    """All runs of one race by the runner's label, in the order of the rounds."""
+
+    race: Race
+    runs: dict[str, list[Measured]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What stays up for all races."""
+
+    home: Path
+    prefect: Prefect
+    sandbox: str
+    databases: dict[str, Databases]
+    core: int | None
+    """The system under test's, over HTTP; the sandbox has another."""
+
+
+@contextmanager
+def surroundings(kinds: Sequence[str]) -> Iterator[Surroundings]:
+    """Prefect's server, the sandbox, and a database server for each kind that has one."""
+    with ExitStack() as stack:
+        folder = tempfile.TemporaryDirectory(prefix="amends-bench-", ignore_cleanup_errors=True)
+        home = Path(stack.enter_context(folder))
+        os.environ |= {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
+        server = stack.enter_context(prefect(home / "prefect"))
+        ours, theirs = two_cores()
+        with on_core(theirs):
+            sandbox = stack.enter_context(running_sandbox(SEED))
+        opened = {kind: stack.enter_context(databases(kind)) for kind in kinds}
+        yield Surroundings(home, server, sandbox.url, opened, ours)
+
+
+def run_race(race: Race, around: Surroundings, say: Say) -> Results:
+    """Round after round, every runner that has one left. Raises FailedRun when one lost or doubled anything."""
+    results = Results(race)
+    for round_ in range(max(runner.rounds for runner in race.runners)):
+        for runner in race.runners:
+            if round_ >= runner.rounds:
+                continue
+            if not runner.ready:
+                say(f"{runner.label} is not installed and left out: `make .venv/.peers`")
+                continue
+            run = _run(race, runner, around)
+            results.runs.setdefault(runner.label, []).append(run)
+            say(f"{race.setting}, {race.database}, {runner.label}: {run.per_second:,.1f} cases/s")
+    return results
+
+
+def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
+    with tempfile.TemporaryDirectory(dir=around.home, ignore_cleanup_errors=True) as folder:
+        home, base = Path(folder), around.databases[race.database]
+        order = Order(
+            arm=runner.arm,
+            cases=runner.cases,
+            at_once=runner.at_once,
+            home=folder,
+            database=base.new(home),
+            vendor=around.sandbox if race.over_http else None,
+            prefect=around.prefect.api,
+            servers=_servers(runner, around, base),
+            core=around.core if race.over_http else None,
+            script=str(around.home / f"{race.setting}-{race.database}.script"),
+        )
+        order.write(home / "order.json")
+        out = home / "measured.json"
+        command = [sys.executable, "-m", "benchmarks.engines.child", str(home / "order.json"), str(out)]
+        environment = os.environ | {
+            "PREFECT_API_URL": around.prefect.api,
+            "PREFECT_HOME": f"{folder}/prefect",
+        }
+        done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603 - our own module
+        if done.returncode:
+            raise FailedRun(f"{runner.label} on {race.database}, {race.setting}: see above")
+        return Measured(**json.loads(out.read_text("utf-8")))
+
+
+def _servers(runner: Runner, around: Surroundings, base: Databases) -> tuple[int, ...]:
+    """The servers that work for this runner."""
+    found = [] if base.kind == SQLITE or base.server is None else [base.server]
+    return (*found, around.prefect.server) if runner.arm in ("amends", "prefect") else tuple(found)
