@@ -74,5 +74,16 @@ def amends_and_floor(scale: Scale) -> list[Runner]:
     ]
 
 
-def _runners(scale: Scale, _database: str) -> list[Runner]:
-    return amends_and_floor(scale)
+def _runners(scale: Scale, database: str) -> list[Runner]:
+    in_turn, at_once = scale.naive_cases
+    naive = [
+        Runner(NAIVE[0], "prefect", in_turn, 1, at_once=1),
+        Runner(NAIVE[1], "prefect", at_once, 1),
+    ]
+    if database != POSTGRES:
+        return [*amends_and_floor(scale), *naive]
+    peers = [
+        Runner(DBOS, "dbos", scale.peer_cases, scale.rounds, needs="dbos"),
+        Runner(PROCRASTINATE, "procrastinate", scale.peer_cases, scale.rounds, needs="procrastinate"),
+    ]
+    return [*amends_and_floor(scale), *peers, *naive]

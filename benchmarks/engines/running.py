@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.databases import SQLITE
 from benchmarks.engines.cases import SEED
 from benchmarks.engines.order import Measured, Order
 from benchmarks.engines.races import Race, Runner
@@ -34,26 +33,30 @@ class Surroundings:
     """What stays up for all races."""
 
     home: Path
-    prefect: Prefect
     sandbox: str
     databases: dict[str, Databases]
+    prefects: dict[str, Prefect]
+    """Prefect's server, on each kind of database."""
     core: int | None
     """The system under test's, over HTTP; the sandbox has another."""
 
 
 @contextmanager
 def surroundings(kinds: Sequence[str]) -> Iterator[Surroundings]:
-    """Prefect's server, the sandbox, and a database server for each kind that has one."""
+    """The sandbox, and for each kind of database its server, if it has one, and Prefect's."""
     with ExitStack() as stack:
         folder = tempfile.TemporaryDirectory(prefix="amends-bench-", ignore_cleanup_errors=True)
         home = Path(stack.enter_context(folder))
         os.environ |= {"PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
-        server = stack.enter_context(prefect(home / "prefect"))
         ours, theirs = two_cores()
         with on_core(theirs):
             sandbox = stack.enter_context(running_sandbox(SEED))
         opened = {kind: stack.enter_context(databases(kind)) for kind in kinds}
-        yield Surroundings(home, server, sandbox.url, opened, ours)
+        prefects = {
+            kind: stack.enter_context(prefect(home / f"prefect-{kind}", base))
+            for kind, base in opened.items()
+        }
+        yield Surroundings(home, sandbox.url, opened, prefects, ours)
 
 
 def run_race(race: Race, around: Surroundings, say: Say) -> Results:
@@ -75,6 +78,7 @@ def run_race(race: Race, around: Surroundings, say: Say) -> Results:
 def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
     with tempfile.TemporaryDirectory(dir=around.home, ignore_cleanup_errors=True) as folder:
         home, base = Path(folder), around.databases[race.database]
+        server = around.prefects[race.database]
         order = Order(
             arm=runner.arm,
             cases=runner.cases,
@@ -82,8 +86,8 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
             home=folder,
             database=base.new(home),
             vendor=around.sandbox if race.over_http else None,
-            prefect=around.prefect.api,
-            servers=_servers(runner, around, base),
+            prefect=server.api,
+            servers=_servers(runner, server, base),
             core=around.core if race.over_http else None,
             script=str(around.home / f"{race.setting}-{race.database}.script"),
         )
@@ -91,7 +95,7 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
         out = home / "measured.json"
         command = [sys.executable, "-m", "benchmarks.engines.child", str(home / "order.json"), str(out)]
         environment = os.environ | {
-            "PREFECT_API_URL": around.prefect.api,
+            "PREFECT_API_URL": server.api,
             "PREFECT_HOME": f"{folder}/prefect",
         }
         done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603 - our own module
@@ -100,7 +104,7 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
         return Measured(**json.loads(out.read_text("utf-8")))
 
 
-def _servers(runner: Runner, around: Surroundings, base: Databases) -> tuple[int, ...]:
+def _servers(runner: Runner, server: Prefect, base: Databases) -> tuple[int, ...]:
     """The servers that work for this runner."""
-    found = [] if base.kind == SQLITE or base.server is None else [base.server]
-    return (*found, around.prefect.server) if runner.arm in ("amends", "prefect") else tuple(found)
+    found = [] if base.server is None else [base.server]
+    return (*found, server.server) if runner.arm in ("amends", "prefect") else tuple(found)

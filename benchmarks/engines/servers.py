@@ -1,9 +1,11 @@
 """The servers around the systems under test: databases, Prefect's, the sandbox, and which core each is on."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import psutil
 import sqlalchemy as sa
 
 from benchmarks.databases import POSTGRES, SQLITE, empty_database
-from deployments.server import prefect_server
+from deployments.server import SERVER_SETTINGS, prefect_server
 
 _numbers = count(1)
 
@@ -23,6 +25,8 @@ class Databases:
     kind: str
     maintenance: str | None = None
     server: int | None = None
+    for_prefect: bool = True
+    """Whether Prefect's own server can live there: on PostgreSQL it asks for the extension pg_trgm."""
 
     def new(self, home: Path) -> str:
         """The URL of an empty one: a file in `home`, or a database of the one PostgreSQL server."""
@@ -42,13 +46,27 @@ def databases(kind: str) -> Iterator[Databases]:
     if kind == SQLITE:
         yield Databases(SQLITE)
         return
-    with empty_database(POSTGRES) as url:
+    complete = find_spec("pgserver") is not None
+    with _complete_postgres() if complete else empty_database(POSTGRES) as url:
         engine = sa.create_engine(url)
         with engine.connect() as connection:
             folder = connection.exec_driver_sql("SHOW data_directory").scalar_one()
         engine.dispose()
         postmaster = int((Path(folder) / "postmaster.pid").read_text("utf-8").split()[0])
-        yield Databases(POSTGRES, url, postmaster)
+        yield Databases(POSTGRES, url, postmaster, for_prefect=complete)
+
+
+@contextmanager
+def _complete_postgres() -> Iterator[str]:
+    """Like `empty_database`, from another wheel, which has PostgreSQL's usual extensions."""
+    with tempfile.TemporaryDirectory(prefix="amends-pg-", dir="/tmp", ignore_cleanup_errors=True) as home:
+        from pgserver.postgres_server import get_server
+
+        server = get_server(home, cleanup_mode="delete")
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        finally:
+            server.cleanup()
 
 
 @dataclass(frozen=True)
@@ -59,10 +77,13 @@ class Prefect:
 
 
 @contextmanager
-def prefect(home: Path) -> Iterator[Prefect]:
-    """Prefect's server as `amends serve` runs it."""
-    before = set(psutil.Process().children())
-    with prefect_server(home) as api:
+def prefect(home: Path, base: Databases) -> Iterator[Prefect]:
+    """Prefect's server as `amends serve` runs it, on a database of that kind where it can."""
+    settings, before = dict(SERVER_SETTINGS), set(psutil.Process().children())
+    if base.kind == POSTGRES and base.for_prefect:
+        url = sa.make_url(base.new(home)).set(drivername="postgresql+asyncpg")
+        settings["PREFECT_API_DATABASE_CONNECTION_URL"] = url.render_as_string(hide_password=False)
+    with prefect_server(home, settings=settings) as api:
         [server] = set(psutil.Process().children()) - before
         yield Prefect(api, server.pid)
 
