@@ -47,10 +47,12 @@ class Amends:
         self._clock = VirtualClock(MONDAY)
         use_runtime(Runtime(settings, self._store, self._clock))
         self._journey = _journey(self._inbox)
-        self._rows: list[Rows] = []
+        self._before: Rows = {}
 
     async def play(self, batch: Sequence[Complaint], on: Day, meter: Meter) -> None:
         """From the rating to the closed case; raises FailedRun when a case is not closed or has no voucher."""
+        if self._order.script:
+            self._before = _rows(self._store)
         self._ratings_come(batch, on)
         await self._sweep(meter)  # detect, apologise, open tickets, notify agents
         self._agents_solve(on)
@@ -60,8 +62,6 @@ class Amends:
         self._known = customers_answer(self._vendor, self._known)
         await self._sweep(meter)  # hear, reward, close
         self._check(batch)
-        if self._order.script:
-            self._rows.append(_rows(self._store))
 
     async def _sweep(self, meter: Meter) -> None:
         with meter.running():
@@ -95,10 +95,10 @@ class Amends:
             raise FailedRun(f"{found[0]} cases of {len(batch)} are closed, {found[1]} have a voucher")
 
     def close(self) -> None:
-        self._store.close()
         if self._order.script:
-            script = (*self._rows, self._vendor.book())
+            script = (self._before, _rows(self._store), self._vendor.book())
             Path(self._order.script).write_bytes(pickle.dumps(script))
+        self._store.close()
 
 
 @asynccontextmanager

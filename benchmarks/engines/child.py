@@ -18,9 +18,6 @@ from benchmarks.engines.order import Measured, Order
 from benchmarks.engines.vendor import Vendor, open_vendor
 from benchmarks.part import FailedRun
 
-WARM_UP = 32
-"""Cases of the day before, through the same process and database: nobody is measured importing."""
-
 
 class System(Protocol):
     """One system under test; people act between what the meter sees."""
@@ -40,11 +37,12 @@ async def run(order: Order) -> Measured:
     """Raises FailedRun when the vendor's book is not the expected one, however quick the run was."""
     arm: Arm = import_module(f"benchmarks.engines.{order.arm}_arm")
     yesterday, today, meter = day(0), day(1), Meter(order.servers)
-    warm = complaints(1, min(WARM_UP, order.cases), yesterday)
+    warm = complaints(1, order.warm_up, yesterday)
     batch = complaints(1 + len(warm), order.cases, today)
     with open_vendor(order.vendor) as vendor:
         async with arm.opened(order, vendor) as system:
-            await system.play(warm, yesterday, Meter())
+            if warm:
+                await system.play(warm, yesterday, Meter())
             await system.play(batch, today, meter)
         same_book(vendor.book(), expected_book([*warm, *batch]), name_of)
     return Measured(len(batch), meter.wall_s, meter.cpu_s, meter.server_cpu_s, peak_mib())

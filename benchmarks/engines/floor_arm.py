@@ -33,10 +33,13 @@ class Floor:
     def __init__(self, order: Order, vendor: Vendor, client: httpx.AsyncClient) -> None:
         assert order.script is not None  # noqa: S101 - the runner's own
         # A file that the run of Amends before this one has just written.
-        warm, final, self._entries = pickle.loads(Path(order.script).read_bytes())  # noqa: S301
-        fresh = {table: [row for key, row in rows.items() if key not in warm[table]]
-                 for table, rows in final.items()}  # fmt: skip
-        self._rows = iter([{table: list(rows.values()) for table, rows in warm.items()}, fresh])
+        before, final, self._entries = pickle.loads(Path(order.script).read_bytes())  # noqa: S301
+        warm_up = {table: list(rows.values()) for table, rows in before.items()}
+        measured = {
+            table: [row for key, row in rows.items() if key not in before[table]]
+            for table, rows in final.items()
+        }
+        self._rows = iter([warm_up, measured] if order.warm_up else [measured])
         self._vendor, self._client, self._known = vendor, client, 0
         self._store = Store(order.database, Cipher([new_key()]))
         self._store.migrate()

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Order:
-    """One run: `cases` complaints through the system called `arm`, after a few to warm up."""
+    """One run: `cases` complaints through the system called `arm`, after those to warm up."""
 
     arm: str
     cases: int
@@ -24,6 +24,8 @@ class Order:
     """URL of Prefect's API, for those who use it."""
     servers: tuple[int, ...]
     """Process ids whose CPU is told beside the system's own."""
+    warm_up: int = 32
+    """Cases of the day before, through the same process and database: nobody is measured importing."""
     core: int | None = None
     """The one core to run on."""
     script: str | None = None

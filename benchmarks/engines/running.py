@@ -17,6 +17,7 @@ from benchmarks.engines.servers import Databases, Prefect, databases, on_core, p
 from benchmarks.part import FailedRun, Say
 from sandbox.process import running_sandbox
 
+WARM_UP = 32
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -82,6 +83,7 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
         order = Order(
             arm=runner.arm,
             cases=runner.cases,
+            warm_up=min(WARM_UP, runner.cases),
             at_once=runner.at_once,
             home=folder,
             database=base.new(home),
