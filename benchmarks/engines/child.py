@@ -42,7 +42,9 @@ async def run(order: Order) -> Measured:
     with open_vendor(order.vendor) as vendor:
         async with arm.opened(order, vendor) as system:
             if warm:
+                vendor.set_clock(yesterday.begins)
                 await system.play(warm, yesterday, Meter())
+            vendor.set_clock(today.begins)
             await system.play(batch, today, meter)
         same_book(vendor.book(), expected_book([*warm, *batch]), name_of)
     return Measured(len(batch), meter.wall_s, meter.cpu_s, meter.server_cpu_s, peak_mib())

@@ -143,18 +143,26 @@ class Dbos:
         with meter.running():
             started = (DBOS.start_workflow_async(self._journey.care_for, case.number) for case in batch)
             handles = await asyncio.gather(*started)
-            await self._progress.all_wait()
+            results = [asyncio.ensure_future(handle.get_result()) for handle in handles]
+            await self._all_wait(results)
         self._progress.expect(len(batch))
         await self._tell(handles, "solved")
         with meter.running():
-            await self._progress.all_wait()
+            await self._all_wait(results)
         await self._tell(handles, "answered")
         with meter.running():
-            await asyncio.gather(*(handle.get_result() for handle in handles))
+            await asyncio.gather(*results)
         self._closed += len(batch)
         async with self._data.engine.connect() as connection:
             if (found := await connection.scalar(rows.CLOSED)) != self._closed:
                 raise FailedRun(f"{found} cases of {self._closed} are closed with a voucher")
+
+    async def _all_wait(self, results: Sequence[asyncio.Future[None]]) -> None:
+        """Until every workflow waits for people; one that has ended before that has failed, and its error is raised."""
+        waiting = asyncio.ensure_future(self._progress.all_wait())
+        ended, _ = await asyncio.wait([waiting, *results], return_when=asyncio.FIRST_COMPLETED)
+        for each in ended:
+            each.result()
 
     async def _tell(self, handles: Sequence[Any], topic: str) -> None:
         messages = [SendMessage(handle.get_workflow_id(), "yes", topic) for handle in handles]

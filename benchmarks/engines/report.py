@@ -51,11 +51,17 @@ def _table(results: Results) -> Table:
             f"{median(run.peak_mib for run in measured):.0f}",
         )
         for label, measured in runs.items()
+        if label not in results.failed
     ]
+    rows += [(label, "failed", *[""] * (len(_COLUMNS) - 2)) for label in sorted(results.failed)]
     chart = Chart(
         f"Cases per second, {where}, {_DATABASES[race.database]}",
         "cases/s",
-        {_NAMES[label].replace("_", " "): _speed(measured) for label, measured in runs.items()},
+        {
+            _NAMES[label].replace("_", " "): _speed(measured)
+            for label, measured in runs.items()
+            if label not in results.failed
+        },
     )
     note = (
         f"{'The sandbox has a core and a process of its own' if race.over_http else 'The vendor answers from memory'}; "
@@ -69,18 +75,19 @@ def _figures(results: Sequence[Results]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for each in results:
         race = each.race
-        for label, runs in each.runs.items():
+        sound = {label: runs for label, runs in each.runs.items() if label not in each.failed}
+        for label, runs in sound.items():
             figures[f"{_NAMES[label]}_cases_per_s_{race.setting}_{race.database}"] = _round(_speed(runs))
-        ours = each.runs[AMENDS]
+        ours = sound[AMENDS]
         if race.over_http:
-            pairs = zip(ours, each.runs[FLOOR], strict=True)
+            pairs = zip(ours, sound[FLOOR], strict=True)
             figures[f"of_floor_{race.database}"] = _round(median(us.wall_s / it.wall_s for us, it in pairs))
             continue
-        naive = [_speed(each.runs[label]) for label in NAIVE if label in each.runs]
+        naive = [_speed(sound[label]) for label in NAIVE if label in sound]
         if naive:
             figures[f"times_naive_prefect_{race.database}"] = _round(_speed(ours) / max(naive))
-        if DBOS in each.runs:
-            figures["times_dbos"] = _round(_speed(ours) / _speed(each.runs[DBOS]))
+        if DBOS in sound:
+            figures["times_dbos"] = _round(_speed(ours) / _speed(sound[DBOS]))
     for name, worst in (("of_floor", max), ("times_naive_prefect", min)):
         found = [value for key, value in figures.items() if key.startswith(f"{name}_")]
         if found:

@@ -18,6 +18,8 @@ from benchmarks.part import FailedRun, Say
 from sandbox.process import running_sandbox
 
 WARM_UP = 32
+LONGEST_S = 1_200
+"""After so many seconds a run is taken for hung."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -27,6 +29,8 @@ class Results:
 
     race: Race
     runs: dict[str, list[Measured]] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    """Labels of peers that broke off, lost or doubled something: they have no figures."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def surroundings(kinds: Sequence[str]) -> Iterator[Surroundings]:
 
 
 def run_race(race: Race, around: Surroundings, say: Say) -> Results:
-    """Round after round, every runner that has one left. Raises FailedRun when one lost or doubled anything."""
+    """Round after round, every runner that has one left. Raises FailedRun when Amends' or the floor's is one."""
     results = Results(race)
     for round_ in range(max(runner.rounds for runner in race.runners)):
         for runner in race.runners:
@@ -70,7 +74,14 @@ def run_race(race: Race, around: Surroundings, say: Say) -> Results:
             if not runner.ready:
                 say(f"{runner.label} is not installed and left out: `make .venv/.peers`")
                 continue
-            run = _run(race, runner, around)
+            try:
+                run = _run(race, runner, around)
+            except FailedRun as failure:
+                if not runner.is_peer:
+                    raise
+                results.failed.add(runner.label)
+                say(str(failure))
+                continue
             results.runs.setdefault(runner.label, []).append(run)
             say(f"{race.setting}, {race.database}, {runner.label}: {run.per_second:,.1f} cases/s")
     return results
@@ -100,9 +111,13 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
             "PREFECT_API_URL": server.api,
             "PREFECT_HOME": f"{folder}/prefect",
         }
-        done = subprocess.run(command, cwd=ROOT, env=environment, check=False)  # noqa: S603 - our own module
-        if done.returncode:
-            raise FailedRun(f"{runner.label} on {race.database}, {race.setting}: see above")
+        where = f"{runner.label} on {race.database}, {race.setting}"
+        try:
+            subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=LONGEST_S)  # noqa: S603 - our own
+        except subprocess.TimeoutExpired:
+            raise FailedRun(f"{where}: not done after {LONGEST_S:,} s") from None
+        except subprocess.CalledProcessError:
+            raise FailedRun(f"{where}: see above") from None
         return Measured(**json.loads(out.read_text("utf-8")))
 
 
