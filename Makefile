@@ -3,6 +3,7 @@ PYTHON ?= $(or $(shell command -v python3.11),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 
 # Prefect must not phone home from a build, and must not read another project's profile.
 export DO_NOT_TRACK := 1
@@ -22,6 +23,11 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
+# What the benchmarks measure beside Amends; no other target needs it, and it changes no version of ours.
+$(PEERS): benchmarks/requirements.lock $(READY)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r benchmarks/requirements.lock
+	@touch $@
+
 demo: $(READY)  ## play 14 days of the shipped reviews through the real flow
 	$(BIN)/amends demo
 
@@ -36,10 +42,10 @@ test: $(READY)  ## the whole suite, SQLite and PostgreSQL
 chaos: $(READY)  ## kill the real sweep KILLS times on both databases, and count at the vendor's side
 	$(BIN)/python -m tests.chaos --kills $(KILLS)
 
-bench: $(READY)  ## speed beside other engines, growth, latency: tables, docs/performance.md, latest.json
+bench: $(PEERS)  ## speed beside other engines, growth, latency: tables, docs/performance.md, latest.json
 	$(BIN)/python -m benchmarks
 
-bench-full: $(READY)  ## the same with the large sizes
+bench-full: $(PEERS)  ## the same with the large sizes
 	$(BIN)/python -m benchmarks --size full
 
 lint: $(READY)
@@ -71,6 +77,9 @@ format: $(READY)
 lock: $(READY)  ## resolve the dependencies again (hashes, no host names)
 	$(BIN)/uv pip compile pyproject.toml --extra dev --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade -o requirements.lock
+	$(BIN)/uv pip compile benchmarks/requirements.in --constraint requirements.lock --quiet --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade \
+	  -o benchmarks/requirements.lock
 
 clean:
 	rm -rf $(VENV) .amends .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
