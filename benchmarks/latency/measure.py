@@ -68,11 +68,11 @@ def settle(installation: Installation, marks: Sequence[str]) -> dict[str, float]
     """
     deadline = time.monotonic() + SETTLE_S
     while time.monotonic() < deadline:
-        book = installation.book("agent_notification")
-        if len(book) >= len(marks) and len(_apologies(installation)) >= len(marks):
-            return told_of(book)
+        told = told_of(installation.book("agent_notification"))
+        if len(told) >= len(marks) and len(_apologies(installation)) >= len(marks):
+            return told
         time.sleep(0.5)
-    raise FailedRun(f"{len(marks) - len(told_of(book))} of {len(marks)} ratings led to no notification")
+    raise FailedRun(f"{len(marks) - len(told)} of {len(marks)} ratings led to no notification, or no apology")
 
 
 def run_of(sent: Sequence[Sent], told: Mapping[str, float], desk_cpu: float, server_cpu: float) -> Run:
