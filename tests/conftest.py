@@ -1,6 +1,7 @@
 """What tests share: both databases, one sandbox and one Prefect server for the whole run, and a virtual clock."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,8 +104,21 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated database that tests copy, as they do on PostgreSQL: migrating costs a tenth of a second."""
+    file = tmp_path_factory.mktemp("sqlite-template") / "amends.db"
+    template = Store(f"sqlite:///{file}", CIPHER)
+    template.migrate()
+    template.close()
+    return file
+
+
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
+def store(database_url: str, sqlite_template: Path) -> Iterator[Store]:
+    file = Path(database_url.removeprefix("sqlite:///"))
+    if database_url.startswith("sqlite") and not file.exists():
+        shutil.copy(sqlite_template, file)
     store = Store(database_url, CIPHER)
     store.migrate()
     yield store
