@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 
 import typer
@@ -18,6 +17,7 @@ from amends.domain.journey.sources import FileSource
 from amends.store.engine import Store
 from cli.guard import warn
 from cli.show import print_json
+from connectors.ahead import in_batches
 from connectors.files import FileProblem, read_feedback
 from tasks.intake import BATCH, store_batch
 
@@ -80,8 +80,7 @@ def _batches(
     file: Path, journey: ComplaintJourney, columns: Columns | None, source: str | None
 ) -> Iterator[list[Feedback | Rejected]]:
     rows = read_feedback(file, columns=columns, now=datetime.now(UTC), zone=journey.timezone, source=source)
-    while batch := list(islice(rows, BATCH)):
-        yield batch
+    return in_batches(rows, BATCH)
 
 
 def _keep(

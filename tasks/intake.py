@@ -8,7 +8,7 @@ from amends.store import inbox
 from amends.store.engine import Store, Tx
 from tasks.sweep import Sweep
 
-BATCH = 1_000
+BATCH = 2_000
 """Feedbacks stored in one transaction."""
 
 

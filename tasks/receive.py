@@ -8,9 +8,10 @@ from datetime import datetime
 from pathlib import Path
 
 from amends.domain.contacts import mask
-from amends.domain.feedback import Feedback, FieldProblem, Rejected
+from amends.domain.feedback import FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
 from amends.store import cursors, restored
+from connectors.ahead import in_batches
 from connectors.file_kinds import plain
 from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
@@ -111,7 +112,6 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
 
     A file that cannot be used, or not to its end, is itself an entry in quarantine; the rows before go through.
     """
-    batch: list[Feedback | Rejected] = []
     new = 0
     try:
         rows = read_feedback(
@@ -121,18 +121,14 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
             zone=sweep.journey.timezone,
             source=source.name,
         )
-        for row in rows:
-            batch.append(row)
-            if len(batch) == BATCH:
-                new += take_in(sweep, batch)
-                batch = []
+        for batch in in_batches(rows, BATCH):
+            new += take_in(sweep, batch)
     except FileProblem as problem:
         told = mask(str(problem))
         sweep.tally("detect").reasons[told] += 1
         wrong = FieldProblem("file", told, "correct the file and drop it again")
         name = plain(path.name)
-        batch.append(Rejected(source.name, name, mark_of(cursor, stamp), (wrong,), {"file": name}))
-    new += take_in(sweep, batch)
+        take_in(sweep, [Rejected(source.name, name, mark_of(cursor, stamp), (wrong,), {"file": name})])
     with sweep.store.begin() as tx:
         cursors.put(tx, cursor, stamp)
     return new

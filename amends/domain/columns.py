@@ -98,7 +98,8 @@ class Columns(BaseModel):
 
     def mapped(self) -> dict[str, str]:
         """The fields that have a column, in the order of the form."""
-        return {name: column for name in COLUMN_FIELDS if (column := getattr(self, name)) is not None}
+        given = self.__dict__
+        return {name: column for name in COLUMN_FIELDS if (column := given[name]) is not None}
 
 
 _SETTINGS = {"records", "scale", "date_formats", "source"}

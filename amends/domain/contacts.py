@@ -5,11 +5,17 @@ Numbering facts come from the `phonenumbers` metadata (Google's libphonenumber),
 
 import re
 import unicodedata
+from typing import Any
 
 import phonenumbers
-from phonenumbers import PhoneNumberType
+from phonenumbers import PhoneMetadata, PhoneNumberType
 
 _MOBILE = {PhoneNumberType.MOBILE, PhoneNumberType.FIXED_LINE_OR_MOBILE}
+# What nearly every number here looks like once its separators are gone. One match of the metadata's own pattern takes
+# a fiftieth of the time of `parse` and `number_type`, to which everything else is left.
+_BETWEEN_DIGITS = str.maketrans("", "", " .-")
+_PLAN: Any = PhoneMetadata.metadata_for_region("VN")
+_VIETNAMESE_MOBILE = re.compile(rf"(?:\+?84|0)?({_PLAN.mobile.national_number_pattern})", re.ASCII)
 _PHONE_CHARACTERS = re.compile(r"\+?[\d\s.()\-\u00a0]+")
 _LOCAL = r"[^\s@,;:<>\"()\[\]\\\x00-\x1f\x7f]"
 _EMAIL = re.compile(rf"{_LOCAL}{{1,64}}@(?:[^\W_](?:[\w-]*[^\W_])?\.)+[^\W\d_]{{2,63}}")
@@ -37,6 +43,8 @@ def normalise_phone(text: str, region: str = "VN") -> str:
     """
     # A spreadsheet that took the number for a decimal writes "912345678.0".
     cleaned = text.strip().removesuffix(".0")
+    if region == "VN" and (usual := _VIETNAMESE_MOBILE.fullmatch(cleaned.translate(_BETWEEN_DIGITS))):
+        return f"84{usual[1]}"
     if not _PHONE_CHARACTERS.fullmatch(cleaned.removeprefix("(")):
         raise ValueError("not one phone number: write a single number, such as 0912345678 or +84912345678")
     try:

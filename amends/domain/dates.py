@@ -114,6 +114,10 @@ def _from_digits(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _from_iso(found: re.Match[str], now: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        return _utc(datetime.fromisoformat(found[0]), zone)
+    except ValueError:
+        pass  # other signs between the parts, or fewer digits
     year, month, day, rest = found.groups()
     try:
         iso = date(int(year), int(month), int(day)).isoformat()

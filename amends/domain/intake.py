@@ -5,11 +5,12 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, TypeVar
+from itertools import chain
+from typing import Any
 
 from amends.domain.columns import Columns
 from amends.domain.contacts import mask, normalise_email, normalise_phone
@@ -17,9 +18,8 @@ from amends.domain.dates import parse_when
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.ratings import Scale
 
-T = TypeVar("T")
-
 _EMPTY = {"", "?", "null", "n/a", "#n/a"}
+_LONGEST_EMPTY = max(map(len, _EMPTY))
 _ROW_NUMBERS = {"index", "stt", "#", "no", "no.", "row", "unnamed: 0", "column 1"}
 _RATING = re.compile(
     r"([+-]?\d+(?:[.,]\d+)?)\s*(?:/\s*(\d{1,3})|sao|stars?|điểm|points?|★|⭐)?", re.IGNORECASE
@@ -50,65 +50,52 @@ def to_feedback(
     identity is the row's `fingerprint` with it, so importing a file again adds nothing, and two equal rows
     of one file stay two feedbacks. An unusable phone or email loses only itself: `raw["_problems"]` tells.
     """
-    raw: dict[str, Any] = storable(dict(row))
-    cells = {field: _cell(raw, column) for field, column in columns.mapped().items()}
+    raw: dict[str, Any] = storable(row)
+    cells = {
+        field: value
+        for field, column in columns.mapped().items()
+        if (value := _cell(raw, column)) is not None
+    }
+    own: dict[str, Callable[[Any], Any]] = {
+        "rating": lambda value: _rating(value, columns.scale),
+        "occurred_at": lambda value: parse_when(value, now=now, zone=zone, formats=columns.date_formats),
+    }
+    read: dict[str, Any] = {}
     wrong: list[FieldProblem] = []
     dropped: list[FieldProblem] = []
-
-    def read(field: str, reader: Callable[[Any], T], problems: list[FieldProblem] = wrong) -> T | None:
-        value = cells.get(field)
-        if value is None:
-            return None
+    for field, value in cells.items():
         try:
-            return reader(value)
+            read[field] = (_READERS.get(field) or own[field])(value)
         except ValueError as error:
-            # Contacts are never shown, not even masked: their readers' messages say enough.
-            shown = "" if problems is dropped else f"{mask(str(value))[:_SHOWN]!r}: "
             told, _, fix = str(error).partition(": ")
-            problems.append(FieldProblem(field, shown + told, fix))
-            return None
-
-    ids = {field: read(field, partial(_id, longest=longest)) for field, longest in _LONGEST_ID.items()}
-    rating = read("rating", lambda value: _rating(value, columns.scale))
-    text = read("text", _text) or ""
-    occurred_at = read(
-        "occurred_at", lambda value: parse_when(value, now=now, zone=zone, formats=columns.date_formats)
-    )
-    phone = read("phone", lambda value: normalise_phone(_text(value)), dropped)
-    email = read("email", lambda value: normalise_email(_text(value)), dropped)
-    names = {field: read(field, partial(_name, longest=longest)) for field, longest in _LONGEST_NAME.items()}
-    language = read("language", lambda value: _text(value).strip().lower()[:2])
-
-    if cells.get("rating") is None and cells.get("text") is None:
-        wrong.append(
-            FieldProblem("rating", "neither a rating nor a text", "fill in one of them, or drop the row")
-        )
-    if columns.external_id and cells["external_id"] is None:
-        fix = f"fill in the column {columns.external_id!r}, or map no column to external_id"
-        wrong.append(FieldProblem("external_id", "the id of the review is empty", fix))
-    if columns.occurred_at and cells["occurred_at"] is None:
-        wrong.append(
-            FieldProblem("occurred_at", "the date is empty", f"fill in the column {columns.occurred_at!r}")
-        )
+            if field in _CONTACTS:  # never shown, not even masked: their readers' messages say enough
+                dropped.append(FieldProblem(field, told, fix))
+            else:
+                wrong.append(FieldProblem(field, f"{mask(str(value))[:_SHOWN]!r}: {told}", fix))
+    wrong += _missing(columns, cells)
     if wrong:
         return Rejected(source, location, fingerprint(raw, occurrence), tuple(wrong), raw)
-    external_id = ids.pop("external_id") or fingerprint(raw, occurrence)
+    if columns.external_id is None:
+        read["external_id"] = fingerprint(raw, occurrence)
+    if "occurred_at" not in read:
+        read["occurred_at"] = now.astimezone(UTC)
     if dropped:
         raw["_problems"] = [asdict(problem) for problem in dropped]
-    return Feedback(
-        source=source,
-        external_id=external_id,
-        occurred_at=occurred_at or now.astimezone(UTC),
-        scale=columns.scale,
-        rating=rating,
-        text=text,
-        phone=phone,
-        email=email,
-        language=language,
-        raw=raw,
-        **ids,
-        **names,
-    )
+    return Feedback(source=source, scale=columns.scale, raw=raw, **read)
+
+
+def _missing(columns: Columns, cells: Mapping[str, Any]) -> Iterator[FieldProblem]:
+    if "rating" not in cells and "text" not in cells:
+        yield FieldProblem("rating", "neither a rating nor a text", "fill in one of them, or drop the row")
+    if columns.external_id and "external_id" not in cells:
+        fix = f"fill in the column {columns.external_id!r}, or map no column to external_id"
+        yield FieldProblem("external_id", "the id of the review is empty", fix)
+    if columns.occurred_at and "occurred_at" not in cells:
+        yield FieldProblem("occurred_at", "the date is empty", f"fill in the column {columns.occurred_at!r}")
+
+
+# Kept, because making an encoder takes longer than using it.
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def fingerprint(row: Mapping[str, Any], occurrence: int = 1) -> str:
@@ -118,8 +105,7 @@ def fingerprint(row: Mapping[str, Any], occurrence: int = 1) -> str:
     mapping does not count either: correcting it and importing again must not double every feedback.
     """
     content = {name: value for name, value in row.items() if name.strip().lower() not in _ROW_NUMBERS}
-    written = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
-    normal = unicodedata.normalize("NFC", written)
+    normal = unicodedata.normalize("NFC", _canonical.encode(content))
     return hashlib.sha256(f"{occurrence}:{normal}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
@@ -132,7 +118,7 @@ def _cell(row: Mapping[str, Any], column: str) -> Any:
             value = value.get(step) if isinstance(value, Mapping) else None
     if isinstance(value, str):
         value = value.strip()
-        return None if value.lower() in _EMPTY else value
+        return None if len(value) <= _LONGEST_EMPTY and value.lower() in _EMPTY else value
     return value
 
 
@@ -157,6 +143,22 @@ def _id(value: Any, longest: int) -> str:
 
 def _name(value: Any, longest: int) -> str:
     return _text(value)[:longest]
+
+
+def _language(value: Any) -> str:
+    return _text(value).strip().lower()[:2]
+
+
+_CONTACTS = ("phone", "email")
+_READERS: dict[str, Callable[[Any], Any]] = {
+    **{field: partial(_id, longest=longest) for field, longest in _LONGEST_ID.items()},
+    **{field: partial(_name, longest=longest) for field, longest in _LONGEST_NAME.items()},
+    "text": _text,
+    "phone": lambda value: normalise_phone(_text(value)),
+    "email": lambda value: normalise_email(_text(value)),
+    "language": _language,
+}
+"""Each raises ValueError with `what is wrong: how to put it right`. The mark and the date need the columns, too."""
 
 
 def _rating(value: Any, scale: Scale) -> float:
@@ -207,11 +209,29 @@ DEEPEST = 100
 def storable(value: Any) -> Any:
     """The same value, storable as JSON: U+FFFD for NUL and lone surrogates in every text inside it."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value) if _UNSTORABLE.search(value) else value
+        return value if _is_storable(value) else _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, Mapping):
+        if _all_storable(value):
+            return dict(value)
         return {storable(key): storable(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [storable(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no word for it
     return value
+
+
+def _is_storable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\x00" not in text
+
+
+def _all_storable(row: Mapping[Any, Any]) -> bool:
+    """Whether it is nothing but storable texts, as rows of a table are; looked at in one go."""
+    try:
+        return _is_storable("".join(chain(row, row.values())))
+    except TypeError:
+        return False

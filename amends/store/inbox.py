@@ -1,6 +1,6 @@
 """The inbox: feedback is committed here before anything else happens to it (DESIGN 4.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +11,11 @@ from amends.domain.contacts import normalise_email, normalise_phone
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
+from amends.store.bulk import among, fill_in, insert_new
 from amends.store.engine import Tx
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sealed import keyring_of
-from amends.store.sql import execute_many, insert_new, locked, upsert
+from amends.store.sql import execute_many, locked, upsert
 
 
 def customer_key(feedback: Feedback) -> str:
@@ -101,7 +102,7 @@ def _without_forgotten(tx: Tx, batch: Sequence[Feedback]) -> Sequence[Feedback]:
         .join(customers, customers.c.id == feedbacks.c.customer_id)
         .where(
             feedbacks.c.source.in_(sorted({feedback.source for feedback in batch})),
-            feedbacks.c.external_id.in_([feedback.external_id for feedback in batch]),
+            among(tx, feedbacks.c.external_id, [feedback.external_id for feedback in batch]),
             customers.c.forgotten_at.is_not(None),
         )
     )
@@ -157,6 +158,7 @@ def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> in
 
 
 def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
+    """The customers of the batch by `customer_key`, made or completed as far as it tells of them."""
     people: dict[str, dict[str, Any]] = {}
     for feedback in batch:
         person = people.setdefault(
@@ -178,24 +180,38 @@ def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
             ("language", feedback.language),
         ):
             person[column] = person[column] or value
-    statement = upsert(tx, customers)
-    fresh = statement.excluded
-    columns = ("name", "phone", "email", "zalo_uid", "language")
-    statement = statement.on_conflict_do_update(
-        index_elements=["key"],
-        # Whoever comes anew is no longer forgotten; an opt-out stands.
-        set_={name: sa.func.coalesce(customers.c[name], fresh[name]) for name in columns}
-        | {"forgotten_at": None},
-        where=sa.or_(*(sa.and_(customers.c[n].is_(None), fresh[n].is_not(None)) for n in columns)),
-    )
-    hashed = {hashed_key(tx, key): key for key in people}
+    keys = {hashed_key(tx, key): key for key in people}
+    known = _known_people(tx, list(keys))
     # Sorted, so that two imports that share customers lock them in the same order.
-    execute_many(tx, statement, [{"key": key, **people[hashed[key]]} for key in sorted(hashed)])
-    found = tx.execute(sa.select(customers.c.key, customers.c.id).where(customers.c.key.in_(list(hashed))))
-    ids = {hashed[row.key]: row.id for row in found}
+    told = [
+        {"key": hashed, **people[key]}
+        for hashed, key in sorted(keys.items())
+        if _tells(people[key], known.get(hashed))
+    ]
+    # Whoever comes anew is no longer forgotten; an opt-out stands.
+    fill_in(tx, customers, told, key="key", gaps=_OF_A_PERSON, cleared=["forgotten_at"])
+    known |= _known_people(tx, [row["key"] for row in told if row["key"] not in known])
+    ids = {key: known[hashed].id for hashed, key in keys.items()}
     if uids := [str(person["zalo_uid"]) for person in people.values() if person["zalo_uid"]]:
         zalo_users.link_imported(tx, uids)
     return ids
+
+
+_OF_A_PERSON = ("name", "phone", "email", "zalo_uid", "language")
+
+
+def _known_people(tx: Tx, keys: Sequence[str]) -> dict[str, Any]:
+    """Id and gaps of the customers with these hashed keys."""
+    if not keys:
+        return {}
+    gaps = (customers.c[name].is_(None).label(name) for name in _OF_A_PERSON)
+    query = sa.select(customers.c.key, customers.c.id, *gaps).where(among(tx, customers.c.key, keys))
+    return {row.key: row for row in tx.execute(query)}
+
+
+def _tells(person: Mapping[str, Any], known: Any | None) -> bool:
+    """Whether the batch tells anything of the person that we do not know."""
+    return known is None or any(person[name] and getattr(known, name) for name in _OF_A_PERSON)
 
 
 def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> int:

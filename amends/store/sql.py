@@ -23,14 +23,3 @@ def execute_many(tx: Tx, statement: Any, rows: Sequence[Mapping[str, Any]]) -> N
     """Run `statement` for every row in one batch; nothing for none."""
     if rows:
         tx.execute(statement, list(rows))
-
-
-def insert_new(tx: Tx, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Insert the rows that break no unique constraint; returns how many those were.
-
-    Counted by RETURNING: a driver's row count of a batch is not to be trusted (psycopg says -1).
-    """
-    if not rows:
-        return 0
-    statement = upsert(tx, table).on_conflict_do_nothing().returning(*table.primary_key.columns)
-    return len(tx.execute(statement, list(rows)).all())

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
+from amends.store.bulk import insert_new
 from amends.store.engine import Tx
 from amends.store.schema import budgets, vouchers
-from amends.store.sql import execute_many, insert_new, locked, upsert
+from amends.store.sql import execute_many, locked, upsert
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Phones and emails: one spelling in, nothing of them out."""
 
+import phonenumbers
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,28 @@ emails = st.from_regex(r"[a-z0-9._+]{1,20}@[a-z]{1,9}\.[a-z]{2,3}", fullmatch=Tr
 @given(mobiles, spellings, separators)
 def test_every_spelling_of_a_mobile_number_is_one_number(digits: str, form: str, separator: str) -> None:
     assert normalise_phone(form.format(_grouped(digits, separator))) == f"84{digits}"
+
+
+@given(
+    st.builds("{}{:0{}d}".format, st.sampled_from(["", "0", "84", "+84"]), st.integers(0, 10**9), st.just(9))
+    | st.builds(
+        "{}{}{:05d}".format, st.sampled_from(["0", "84"]), st.integers(1000, 9999), st.integers(0, 99_999)
+    )
+)
+def test_the_short_way_and_the_library_agree_on_every_number(text: str) -> None:
+    """Most numbers are recognised by the plan's pattern alone; what the library thinks of them is the same."""
+    number = phonenumbers.parse(text, "VN")
+    mobile = phonenumbers.number_type(number) in (
+        phonenumbers.PhoneNumberType.MOBILE,
+        phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+    )
+    try:
+        ours = normalise_phone(text)
+    except ValueError:
+        assert not mobile
+    else:
+        assert mobile
+        assert ours == f"{number.country_code}{phonenumbers.national_significant_number(number)}"
 
 
 @given(mobiles)

@@ -48,10 +48,9 @@ from amends.store.schema import vouchers as vouchers_table
 from tests.conftest import CIPHER
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.servers import TEMPLATE, new_database
+from tests.store.plans import nodes_of, tables_read_whole
 from tests.store.rows import claim_of, feedback, intent
 
-GROWING = {"customers", "cases", "feedbacks", "agenda", "effects", "tickets", "sla_clocks", "surveys"}
-GROWING |= {"timeline", "vouchers", "quarantine", "webhook_events", "operator_log"}
 IDLE = 3_000
 """Cases that nothing is due for, each with a row in every table that grows."""
 
@@ -198,27 +197,13 @@ def statements_of(store: Store, work: Callable[[Tx], object]) -> list[tuple[str,
     return [(sql, parameters) for sql, parameters in heard if not sql.startswith(("BEGIN", "SAVEPOINT"))]
 
 
-def tables_read_whole(store: Store, sql: str, parameters: Any) -> set[str]:
-    """The growing tables that the database reads from end to end for this statement."""
-    with store.engine.connect() as tx:
-        if store.is_postgres:
-            (plan,) = tx.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {sql}", parameters).scalar_one()
-            nodes = _nodes(plan["Plan"])
-            read = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
-        else:
-            lines = [str(row.detail) for row in tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
-            read = {line.split()[1] for line in lines if line.startswith("SCAN ")}
-        tx.rollback()
-    return read & GROWING
-
-
 def rows_touched(store: Store, sql: str, parameters: Any) -> int:
     """How many rows PostgreSQL really looks at to carry out the statement, found or not."""
     with store.engine.connect() as tx:
         (plan,) = tx.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", parameters).scalar_one()
         tx.rollback()
     counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-    nodes = [node for node in _nodes(plan["Plan"]) if "Relation Name" in node]
+    nodes = [node for node in nodes_of(plan["Plan"]) if "Relation Name" in node]
     return int(sum(node["Actual Loops"] * sum(node.get(count, 0) for count in counts) for node in nodes))
 
 
@@ -238,12 +223,6 @@ def steps_taken(store: Store, work: Callable[[Tx], object]) -> int:
         connection.set_progress_handler(None, 0)
         tx.rollback()
     return steps
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for inner in plan.get("Plans", []):
-        yield from _nodes(inner)
 
 
 def some_case(tx: Tx) -> Any:
