@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
+from prefect import Flow
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 from prefect.runner import Runner
@@ -16,6 +18,7 @@ from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 
 from amends.domain.journey import ComplaintJourney, version_of
+from deployments.warm_start import start_warm
 from flows.complaint import complaint
 from flows.verify import verify
 
@@ -25,6 +28,8 @@ STOP_SECONDS = 20
 
 # A fixed origin, so that a restart neither moves the sweeps nor makes Prefect plan them anew.
 _ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+_FLOWS: dict[str | None, Flow[..., Any]] = {flow.name: flow for flow in (complaint, verify)}
 
 # The next sweep does what this one would have done, so a run that finds another one running is not worth a queue.
 _ONE_AT_A_TIME = ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
@@ -85,14 +90,15 @@ def verify_deployment(every: timedelta) -> RunnerDeployment:
 
 
 async def serve_until_stopped(deployments: Sequence[RunnerDeployment]) -> None:
-    """Register the deployments and run what is due, a child process per run, until SIGINT, SIGTERM or SIGHUP.
+    """Register the deployments and run what is due, a forked process per run, until SIGINT, SIGTERM or SIGHUP.
 
     At the end the schedules are paused, so that no backlog of missed runs waits for the next start, which
     resumes them. Runs under way are cancelled; the next sweep goes on where they stopped.
     """
     runner = Runner(name="amends", pause_on_shutdown=True)
     for deployment in deployments:
-        await runner.aadd_deployment(deployment)
+        deployment_id = await runner.aadd_deployment(deployment)
+        start_warm(runner, deployment_id, _FLOWS[deployment.flow_name])
     serving = asyncio.create_task(runner.start())
     stopped = asyncio.Event()
     await asyncio.sleep(0)  # the runner sets its own handler of SIGTERM first; ours replaces it

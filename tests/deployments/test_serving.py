@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -200,6 +201,11 @@ def test_served_journeys_run_on_schedule_and_nothing_private_reaches_prefect(
     for private in PRIVATE:
         assert private not in seen, private
         assert private not in served.log.read_text(encoding="utf-8"), private
+
+    # The run was forked from a process that had imported everything: a new Python costs ten times an empty sweep.
+    family = [" ".join(each.cmdline()) for each in psutil.Process(served.child.pid).children(recursive=True)]
+    assert any("multiprocessing.forkserver" in command for command in family), family
+    assert not any("prefect.engine" in command for command in family), family
 
     assert running_server(served.home) is not None
     # As a terminal does it: the whole group gets Ctrl-C at once.
