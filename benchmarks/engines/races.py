@@ -42,8 +42,9 @@ class Race:
         return "http" if self.over_http else "engine"
 
 
-AMENDS, FLOOR, DBOS, PROCRASTINATE = "Amends", "floor: no engine", "DBOS", "procrastinate"
-NAIVE = ("Prefect, a flow run per case, in turn", "Prefect, a flow run per case, at once")
+AMENDS, FLOOR, DBOS, PROCRASTINATE = "Amends", "floor", "DBOS", "procrastinate"
+NAIVE = ("naive Prefect, in turn", "naive Prefect, at once")
+"""A flow run per case with a task per step; one after the other, and eight together."""
 
 
 @dataclass(frozen=True)
