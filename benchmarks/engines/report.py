@@ -14,7 +14,7 @@ _COLUMNS = (
     "cases",
     "runs",
     "cases/s",
-    "times its time",
+    "Amends' speed over its",
     "CPU s per 1,000 cases",
     "of servers",
     "peak MiB",
@@ -63,10 +63,12 @@ def _table(results: Results) -> Table:
             if label not in results.failed
         },
     )
+    where_from = (
+        "The sandbox has a core and a process of its own" if race.over_http else "Answers come from memory"
+    )
     note = (
-        f"{'The sandbox has a core and a process of its own' if race.over_http else 'The vendor answers from memory'}; "
-        "medians of the runs. `times its time`: Amends' cases per second over the system's. Servers: PostgreSQL's "
-        "and Prefect's own processes, where the system uses them."
+        f"{where_from}; medians of the runs. The floor has no engine; naive Prefect is a flow run per case with a task "
+        "per step. Servers: PostgreSQL's and Prefect's own processes, where the system uses them."
     )
     return Table(f"All eight steps, {where}, {_DATABASES[race.database]}", _COLUMNS, rows, note, chart)
 
