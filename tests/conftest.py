@@ -1,4 +1,4 @@
-"""What tests share: both databases, one sandbox and one Prefect server for the whole run, and a virtual clock."""
+"""What tests share: both databases, a sandbox and a Prefect server for each worker, and a virtual clock."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
 from tests.certificates import load_one_certificate
-from tests.servers import TEMPLATE, new_database, shared_postgres, shared_prefect
+from tests.servers import TEMPLATE, new_database, shared_postgres
 
 # No test is about wall time, and two workers share two cores.
 hypothesis_settings.register_profile("amends", deadline=None)
@@ -52,11 +52,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def prefect_api(
-    run_folder: Path, certificate: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The API URL of one real Prefect server for the whole run."""
-    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+def prefect_api(certificate: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API URL of this worker's own Prefect server.
+
+    A start costs 12 s. One for all workers costs more: its SQLite is locked now and then, and clients wait seconds.
+    """
+    home = tmp_path_factory.mktemp("prefect")
+    os.environ["PREFECT_HOME"] = str(home)
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
     from prefect.settings import (
@@ -66,8 +68,10 @@ def prefect_api(
         temporary_settings,
     )
 
+    from deployments.server import prefect_server
+
     with (
-        shared_prefect(run_folder / "prefect") as url,
+        prefect_server(home) as url,
         temporary_settings(
             {
                 PREFECT_API_URL: url,

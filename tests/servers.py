@@ -1,4 +1,4 @@
-"""Servers that take seconds to start, one of each for all workers of a run."""
+"""The PostgreSQL that all workers of a run share."""
 
 import fcntl
 import tempfile
@@ -12,7 +12,6 @@ import sqlalchemy as sa
 
 from amends.encryption import Cipher
 from amends.store.engine import Store
-from deployments.server import prefect_server
 
 TEMPLATE = "amends_template"
 """A migrated database on the shared PostgreSQL that tests copy: much quicker than migrating each time."""
@@ -44,11 +43,6 @@ def shared(folder: Path, start: Callable[[], AbstractContextManager[str]]) -> It
                 fcntl.flock(door, fcntl.LOCK_EX)  # from here on newcomers wait, and start one of their own
                 fcntl.flock(users, fcntl.LOCK_EX)
                 note.unlink()
-
-
-def shared_prefect(folder: Path) -> AbstractContextManager[str]:
-    """The API URL of the run's Prefect server: a cold start costs 12 s."""
-    return shared(folder, lambda: prefect_server(folder / "home"))
 
 
 def shared_postgres(folder: Path, cipher: Cipher) -> AbstractContextManager[str]:

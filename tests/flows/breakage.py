@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from amends.clock import VirtualClock
@@ -15,6 +16,7 @@ from amends.store.schema import agenda, effects, tickets
 from flows.complaint import complaint
 from sandbox.people import unreachable_code
 from sandbox.process import Sandbox
+from tasks import chunks
 from tasks.sweep import Runtime, use_runtime
 from tests.flows.bench import drop_reviews, move, review
 
@@ -26,6 +28,12 @@ SEED = 7
 """Of the tests' sandbox, whose people it makes."""
 LEASE = timedelta(seconds=130)
 """A little more than a lease."""
+
+
+def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect repeats chunks without a wait: the tasks of steps, which keep their waits, are made anew."""
+    monkeypatch.setattr(chunks, "RETRY_AFTER_S", [0.0, 0.0, 0.0])
+    monkeypatch.setattr(chunks, "_task_of", chunks._task_of.__wrapped__)
 
 
 @dataclass

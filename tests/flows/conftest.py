@@ -5,9 +5,8 @@ import pytest
 from amends.clock import VirtualClock
 from amends.domain.journey import ComplaintJourney
 from sandbox.process import Sandbox
-from tasks import chunks
 from tasks.sweep import Runtime
-from tests.flows.breakage import Morning
+from tests.flows.breakage import Morning, retry_at_once
 
 
 @pytest.fixture
@@ -20,5 +19,5 @@ def morning(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Morning:
     """Six bad ratings wait; Prefect tries again at once."""
-    monkeypatch.setattr(chunks, "RETRY_AFTER_S", [0.0, 0.0, 0.0])
+    retry_at_once(monkeypatch)
     return Morning(runtime, journey, sandbox, clock)

@@ -15,10 +15,9 @@ from amends.store import engine as store_engine
 from amends.store.engine import Store
 from amends.store.trouble import Trouble, trouble_of
 from sandbox.process import Sandbox
-from tasks import chunks
 from tasks.sweep import Runtime
 from tests.conftest import CIPHER, sandbox_settings
-from tests.flows.breakage import OPEN_CALLS, PHONES, Breakage, Morning
+from tests.flows.breakage import OPEN_CALLS, PHONES, Breakage, Morning, retry_at_once
 from tests.servers import new_database
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
@@ -205,7 +204,7 @@ async def test_a_server_that_restarts_in_mid_sweep_is_waited_for(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chunks, "RETRY_AFTER_S", [0.0, 0.0, 0.0])
+    retry_at_once(monkeypatch)
     url = new_database(restartable.server.get_uri())
     store = Store(url, CIPHER)
     store.migrate()
