@@ -8,9 +8,16 @@ def of_tree(process: psutil.Process) -> float:
     return sum(of(one) for one in (process, *process.children(recursive=True)))
 
 
-def of_ended_children(process: psutil.Process) -> float:
-    """Of the children of a process that have ended."""
-    times = process.cpu_times()
+def of_ended(process: psutil.Process) -> float:
+    """Of all that have ended below a process, told by whoever has waited for them: it, or one it still has running."""
+    return sum(_of_ended_children(one) for one in (process, *process.children(recursive=True)))
+
+
+def _of_ended_children(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(times.children_user + times.children_system)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import psutil
 
-from benchmarks.cpu import of, of_ended_children, of_tree
+from benchmarks.cpu import of, of_ended, of_tree
 from benchmarks.latency.rig import Installation
 from benchmarks.part import FailedRun
 
@@ -63,7 +63,7 @@ def serve_empty(
             cpu, wall = [], []
             before, began = of_tree(server), time.monotonic()
             for number in range(runs):
-                used = of_ended_children(process)
+                used = of_ended(process)
                 wall.append(_run(client, deployment))
                 cpu.append(_after(process, used))
                 say(f"served run {number + 1}: {cpu[-1]:.2f} s of processor time")
@@ -105,6 +105,6 @@ def _run(client: httpx.Client, deployment: str) -> float:
 def _after(process: psutil.Process, used: float) -> float:
     """What the run's process has used, once it has ended: that is a moment after the run."""
     deadline = time.monotonic() + START_S
-    while (now := of_ended_children(process)) == used and time.monotonic() < deadline:
+    while (now := of_ended(process)) == used and time.monotonic() < deadline:
         time.sleep(0.05)
     return now - used
