@@ -92,13 +92,14 @@ def quiet_prefect(home: Path) -> Iterator[str]:
     os.environ |= {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import temporary_settings
 
     from amends.logs import set_up_logs
+    from deployments.api import api_settings
     from deployments.server import prefect_server
 
     set_up_logs("error")
-    with prefect_server(home / "server") as api, temporary_settings({PREFECT_API_URL: api}):
+    with prefect_server(home / "server") as api, temporary_settings(api_settings(api, home)):
         yield api
         # What Prefect's client still has to tell goes out while somebody listens.
         APILogWorker.drain_all()

@@ -111,11 +111,15 @@ def _record_answers(
         ):
             told = f"message {msg_id}: the customer has answered it"
             lines.append(timeline.Entry(proof.case_id, now, f"{proof.step}.proved", told))
-    for answer in surveys.answered(tx, noted):
-        agenda.wake(tx, answer.case_id, Step.CONCLUDE, now, [answer.cycle])
-        # Looked at once more rather than struck off: a sweep may have died while it was sending the reminder.
-        agenda.wake(tx, answer.case_id, Step.REMIND, now, [answer.cycle])
-        lines.append(timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer"))
+    first = surveys.answered(tx, noted)
+    # A reminder is looked at once more rather than struck off: a sweep may have died while it was sending it.
+    waiting = [
+        (answer.case_id, step, answer.cycle) for answer in first for step in (Step.CONCLUDE, Step.REMIND)
+    ]
+    agenda.wake_all(tx, waiting, now)
+    lines += [
+        timeline.Entry(answer.case_id, now, "survey.answered", answer.reason, "customer") for answer in first
+    ]
     timeline.append(tx, lines)
     if wordless:
         inbox.empty(tx, wordless)

@@ -149,6 +149,30 @@ def wake(tx: Tx, case_id: int, step: Step, now: datetime, ordinals: Sequence[int
     tx.execute(statement.values(due_at=now))
 
 
+def wake_all(tx: Tx, items: Sequence[tuple[int, Step, int]], now: datetime) -> None:
+    """Make these items, by case, step and ordinal, due now if they are open."""
+    execute_many(
+        tx,
+        _WAKE,
+        [
+            {"b_case": case_id, "b_step": step.value, "b_ordinal": n, "b_now": now}
+            for case_id, step, n in items
+        ],
+    )
+
+
+_WAKE = (
+    agenda.update()
+    .where(
+        agenda.c.case_id == sa.bindparam("b_case"),
+        agenda.c.step == sa.bindparam("b_step"),
+        agenda.c.ordinal == sa.bindparam("b_ordinal"),
+        agenda.c.due_at.is_not(None),
+    )
+    .values(due_at=sa.bindparam("b_now"))
+)
+
+
 def next_due_at(tx: Tx, journey: str) -> datetime | None:
     """When the next thing of any step is due; None when nothing waits."""
     steps = [

@@ -88,7 +88,10 @@ def create(tx: Tx, new: NewCase) -> int:
         "product": new.product,
         **({"id": new.id} if new.id is not None else {}),
     }
-    return int(tx.execute(cases.insert().values(values).returning(cases.c.id)).scalar_one())
+    return int(tx.execute(_OPEN, values).scalar_one())
+
+
+_OPEN = cases.insert().returning(cases.c.id)
 
 
 def join_feedback(tx: Tx, case_id: int, occurred_at: datetime, stars: int, severity: Severity) -> None:

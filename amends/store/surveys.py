@@ -67,9 +67,15 @@ class Answer:
 
 def answered(tx: Tx, answers: Sequence[Answer]) -> list[Answer]:
     """Store answers; returns those that were the first of their survey (a second answer changes nothing)."""
-    first = []
+    earliest: dict[tuple[int, int], Answer] = {}
     for answer in answers:
-        values = {
+        earliest.setdefault((answer.case_id, answer.cycle), answer)
+    if not earliest:
+        return []
+    rows = [
+        {
+            "case_id": answer.case_id,
+            "cycle": answer.cycle,
             "answered_at": answer.answered_at,
             "rate": answer.rate,
             "scale": answer.scale.value,
@@ -77,15 +83,14 @@ def answered(tx: Tx, answers: Sequence[Answer]) -> list[Answer]:
             "note": answer.note,
             "reason": answer.reason[:300],
         }
-        # The row may be missing when the sweep that asked died in the call: the answer counts all the same.
-        statement = (
-            upsert(tx, surveys)
-            .values(case_id=answer.case_id, cycle=answer.cycle, **values)
-            .on_conflict_do_update(
-                index_elements=["case_id", "cycle"], set_=values, where=surveys.c.answered_at.is_(None)
-            )
-            .returning(surveys.c.id)
-        )
-        if tx.execute(statement).first() is not None:
-            first.append(answer)
-    return first
+        for answer in earliest.values()
+    ]
+    statement, key = upsert(tx, surveys), ["case_id", "cycle"]
+    # The row may be missing when the sweep that asked died in the call: the answer counts all the same.
+    statement = statement.on_conflict_do_update(
+        index_elements=key,
+        set_={name: statement.excluded[name] for name in rows[0] if name not in key},
+        where=surveys.c.answered_at.is_(None),
+    ).returning(surveys.c.case_id, surveys.c.cycle)
+    stored = {(row.case_id, row.cycle) for row in tx.execute(statement, rows)}
+    return [answer for which, answer in earliest.items() if which in stored]

@@ -15,6 +15,7 @@ from benchmarks.engines.order import Measured, Order
 from benchmarks.engines.races import Race, Runner
 from benchmarks.engines.servers import Databases, Prefect, databases, on_core, prefect, two_cores
 from benchmarks.part import FailedRun, Say
+from deployments.api import one_certificate
 from sandbox.process import running_sandbox
 
 WARM_UP = 32
@@ -110,6 +111,8 @@ def _run(race: Race, runner: Runner, around: Surroundings) -> Measured:
         environment = os.environ | {
             "PREFECT_API_URL": server.api,
             "PREFECT_HOME": f"{folder}/prefect",
+            # As the `amends` command does it, and for all who use Prefect: the API is plain HTTP.
+            "PREFECT_API_SSL_CERT_FILE": one_certificate(around.home),
         }
         where = f"{runner.label} on {race.database}, {race.setting}"
         try:

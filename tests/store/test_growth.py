@@ -244,6 +244,7 @@ WORK: dict[str, Callable[[Tx], object]] = {
     ),
     "agenda.still_ours": lambda tx: agenda.still_ours(tx, [claim_of(7, Step.SURVEY)], "one"),
     "agenda.wake": lambda tx: agenda.wake(tx, 7, Step.CONCLUDE, NINE, [0]),
+    "agenda.wake_all": lambda tx: agenda.wake_all(tx, [(7, Step.CONCLUDE, 0)], NINE),
     "agenda.next_due_at": lambda tx: agenda.next_due_at(tx, "complaint"),
     "agenda.postpone": lambda tx: agenda.postpone(tx, [(claim_of(7, Step.SURVEY), NINE)]),
     "agenda.finish": lambda tx: agenda.finish(tx, [(claim_of(7, Step.SURVEY), "sent")]),
