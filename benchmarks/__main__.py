@@ -22,24 +22,26 @@ PARTS = ("engines", "growth", "intake", "workers", "latency", "overhead")
 
 
 def main() -> int:
-    """Exit code 1 when a part failed: it lost or doubled something, or could not run."""
+    """Exit code 1 when a part failed: it lost or doubled something, or could not run. It has no figures then."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--size", type=Size, choices=list(Size), default=Size.QUICK, help="quick by default")
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts, and keep nothing of it")
     arguments = parser.parse_args()
     parts: dict[str, Part] = {}
+    failed: list[str] = []
     started = time.monotonic()
     for name in arguments.only or PARTS:
         print(f"{name}:", file=sys.stderr)
         part = _run(name, arguments.size)
         if part is None:
-            print(f"{name} failed; nothing is kept", file=sys.stderr)
-            return 1
+            print(f"{name} failed", file=sys.stderr)
+            failed.append(name)
+            continue
         show(part)
         parts[name] = part
     if not arguments.only and arguments.size is not Size.SMOKE:
-        _keep(parts, arguments.size, time.monotonic() - started)
-    return 0
+        _keep(parts, failed, arguments.size, time.monotonic() - started)
+    return 1 if failed else 0
 
 
 def _run(name: str, size: Size) -> Part | None:
@@ -51,17 +53,19 @@ def _run(name: str, size: Size) -> Part | None:
         return Part.from_json(out.read_text("utf-8")) if done.returncode == 0 and out.exists() else None
 
 
-def _keep(parts: dict[str, Part], size: Size, seconds: float) -> None:
+def _keep(parts: dict[str, Part], failed: list[str], size: Size, seconds: float) -> None:
     """Write `latest.json`, and the tables into the page between its two marks."""
     figures = {name: figure for part in parts.values() for name, figure in part.figures.items()}
     machine, commit = _machine(), _commit()
-    told = {**figures, "machine": machine, "commit": commit, "size": str(size)}
+    told = {**figures, "failed": failed, "machine": machine, "commit": commit, "size": str(size)}
     told |= {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "seconds": round(seconds)}
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
     head = (
         f"{machine}; commit `{commit}`; `{size}`, {seconds / 60:.0f} minutes, {datetime.now(UTC):%Y-%m-%d}."
     )
+    if failed:
+        head += f" These parts failed, and have no figures: {', '.join(failed)}."
     before, _, rest = PAGE.read_text("utf-8").partition(FROM)
     after = rest.partition(TO)[2]
     PAGE.write_text(f"{before}{FROM}\n\n{markdown(parts, head)}\n\n{TO}{after}", "utf-8")
