@@ -122,15 +122,15 @@ def _costs(empty: Empty, served: Served) -> dict[str, tuple[float, int]]:
     idle = empty.server_idle + served.idle_cpu
     as_served, in_one = served.cpu + served.server, empty.cpu + empty.server
     return {
-        "amends serve, a process a run": (as_served, journeys_at(as_served, idle)),
+        "amends serve, forked": (as_served, journeys_at(as_served, idle)),
         "all runs in one process": (in_one, journeys_at(in_one, idle)),
     }
 
 
 def _tables(empty: Empty, served: Served, started: Mapping[str, starts.Start]) -> list[Table]:
-    walls = {"amends serve, a process a run": served.wall, "all runs in one process": empty.wall}
-    servers = {"amends serve, a process a run": served.server, "all runs in one process": empty.server}
-    clients = {"amends serve, a process a run": served.cpu, "all runs in one process": empty.cpu}
+    walls = {"amends serve, forked": served.wall, "all runs in one process": empty.wall}
+    servers = {"amends serve, forked": served.server, "all runs in one process": empty.server}
+    clients = {"amends serve, forked": served.cpu, "all runs in one process": empty.cpu}
     rows: list[tuple[str, ...]] = [
         (
             name,
