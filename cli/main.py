@@ -26,7 +26,7 @@ ticket with a deadline, the solved ticket a survey, and the survey a voucher. Pr
 
 \b
 Three commands to try first:
-  amends demo                                           two weeks of a made-up shop in a minute or two
+  amends demo                                           two weeks of a made-up shop in about a minute
   amends check deployments/journeys/complaint.yaml      is this journey ready to run here?
   amends serve                                          Prefect's server and the schedules
 

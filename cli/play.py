@@ -24,7 +24,7 @@ def demo(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Two weeks of a made-up shop, in a minute or two.
+    """Two weeks of a made-up shop, in about a minute.
 
     The real flow plays against a sandbox on this machine; nothing leaves it.
     """
