@@ -69,6 +69,9 @@ def test_any_bytes(tmp_path: Path, data: bytes) -> None:
 
 
 @given(path=st.sampled_from(PATHS), value=json_values)
+@example(path=("reward", "message", "zns", "vi", "params", "customer_name"), value="Chị \U0001f338")
+@example(path=("brand",), value="\ud83c")
+@example(path=("agents", 0, "name"), value="\udf38\ud83c")
 @fuzz
 def test_anything_in_any_field(tmp_path: Path, path: tuple[Any, ...], value: Any) -> None:
     data = deepcopy(DATA)
@@ -101,6 +104,19 @@ def test_a_field_that_is_written_twice_is_told_with_its_line(tmp_path: Path) -> 
     path = tmp_path / "journey.yaml"
     path.write_text(f"{JOURNEY}brand: Another\n", encoding="utf-8")
     with pytest.raises(JourneyProblem, match=rf"line {len(LINES) + 1}, .*the field 'brand' is written twice"):
+        load_journey(path)
+
+
+def test_a_character_that_json_writes_in_two_halves_is_one(tmp_path: Path) -> None:
+    journey = load(tmp_path, json.dumps({**DATA, "brand": "Nắng \U0001f338"}))
+    assert journey is not None
+    assert journey.brand == "Nắng \U0001f338"
+
+
+def test_half_a_character_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "journey.yaml"
+    path.write_text(f'{JOURNEY}notes: "\\ud83c"\n', encoding="utf-8")
+    with pytest.raises(JourneyProblem, match=rf"line {len(LINES) + 1}, .*half a character"):
         load_journey(path)
 
 

@@ -1,5 +1,6 @@
 """YAML without its traps: a field written twice is an error, and neither depth nor aliases make a small file huge."""
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 MOST_VALUES = 20_000
 """Values in a journey, those that an alias repeats counted each time."""
 DEEPEST = 30
+_HALF = re.compile(r"[\ud800-\udfff]")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -23,6 +25,17 @@ class _Loader(yaml.SafeLoader):
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        """JSON writes an emoji as two escapes, which YAML would leave as two halves that nothing can store."""
+        value = super().construct_scalar(node)
+        if not isinstance(value, str) or not _HALF.search(value):
+            return value
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            problem = "half a character (an escape such as \\ud83d without the one that goes with it)"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         if isinstance(node, yaml.MappingNode):
