@@ -90,7 +90,7 @@ async def deliver(
         with sweep.store.begin() as tx:
             wave.settle(tx, answered)
             wave.keep_lease(tx, queue)
-            batch = [queue.popleft() for _ in range(min(sweep.settings.open_calls, len(queue)))]
+            batch = [queue.popleft() for _ in range(min(wave.size, len(queue)))]
             calls, later = wave.prepare(tx, batch)
         queue.extend(later)
         outcomes = await asyncio.gather(*(_make(sweep, call) for call in calls))
@@ -126,6 +126,8 @@ class Wave:
         self.tally: Tally = sweep.tally(step)
         self.renew_at = sweep.now() + sweep.lease / 3
         self.channels = Channels(sweep)
+        self.size = sweep.settings.open_calls
+        """How many cases the next wave takes: so many that the calls they want fill what may be open."""
 
     def keep_lease(self, tx: Tx, rest: Collection[Claim]) -> None:
         """Renew the lease of what is still to be done once a third of it has passed: a slow vendor is no death."""
@@ -144,24 +146,29 @@ class Wave:
         if not claims:
             return [], []
         ids = [claim.case_id for claim in claims]
-        dead = ledger.mark_uncertain(tx, claims, now)
-        timeline.append(tx, [self._line(effect.case_id, "uncertain", _CRASH, now) for effect in dead])
         found = cases.load(tx, ids, messages_since=sweep.messages_since())
         effects = ledger.of_cases(tx, ids, [self.step])
+        if any(effect.state is EffectState.SENDING for made in effects.values() for effect in made):
+            dead = ledger.mark_uncertain(tx, claims, now)
+            timeline.append(tx, [self._line(effect.case_id, "uncertain", _CRASH, now) for effect in dead])
+            effects = ledger.of_cases(tx, ids, [self.step])
         jobs = []
         for claim in claims:
             case = found[claim.case_id]
             jobs.append(Job(claim, case, sweep.version(tx, case.version_id), effects[case.id]))
-        calls, later = self._admitted(tx, self._carry_out(tx, jobs, now), now)
+        wanted = self._carry_out(tx, jobs, now)
+        self.size = sweep.settings.open_calls * len(batch) // max(len(wanted), 1)
+        calls, later = self._admitted(tx, wanted, now)
         intents = [call.intent for call in calls]
         ours = ledger.begin(tx, intents, owner=sweep.owner, now=now, lease_until=sweep.lease_until())
         return [call for call in calls if call.intent.key in ours], later
 
     def _admitted(self, tx: Tx, calls: Sequence[Call], now: datetime) -> tuple[list[Call], list[Claim]]:
-        """Those of `calls` that their channel's circuit breaker lets out now, and the claims for a later wave."""
+        """Those of `calls` that may be open at once and their channel lets out now, and the claims for a later wave."""
         self.channels.start_wave(tx)
-        leaving, later, postponed = [], [], []
-        for call in calls:
+        most = self.sweep.settings.open_calls
+        leaving, later, postponed = [], [call.job.claim for call in calls[most:]], []
+        for call in calls[:most]:
             match self.channels.admit(tx, call.send, now):
                 case Admission.NOW:
                     leaving.append(call)

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 
 from amends.domain.effects import Step
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows, if_new, insert_of
 from amends.store.schema import agenda
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import locked, rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,12 @@ class Claim:
 
 def plan(tx: Tx, items: Iterable[Item]) -> None:
     """Put items on the agenda; one that is there already stays as it is."""
-    rows = [
-        {
-            "case_id": item.case_id,
-            "journey": item.journey,
-            "step": item.step.value,
-            "ordinal": item.ordinal,
-            "due_at": item.due_at,
-        }
-        for item in items
-    ]
-    execute_many(tx, upsert(tx, agenda).on_conflict_do_nothing(), rows)
+    _PLAN.execute(
+        tx, [(item.case_id, item.journey, item.step.value, item.ordinal, item.due_at) for item in items]
+    )
+
+
+_PLAN = insert_of(agenda, "case_id", "journey", "step", "ordinal", "due_at", on_conflict=if_new)
 
 
 def _due(journey: str, step: Step, now: datetime) -> sa.Select[Any]:
@@ -93,11 +89,18 @@ def claim(
 
 def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
     """Those of `claims` that no other sweep has taken over since, locked until this transaction ends."""
-    query = sa.select(agenda.c.id, agenda.c.lease_until).where(
-        agenda.c.id.in_([claim.id for claim in claims]), agenda.c.lease_owner == owner
-    )
-    ours = {row.id: row.lease_until for row in tx.execute(locked(tx, query))}
+    held = tx.execute(rendered(tx, _HELD), {"ids": [claim.id for claim in claims], "owner": owner})
+    ours = {row.id: row.lease_until for row in held}
     return [replace(claim, held_until=ours[claim.id]) for claim in claims if claim.id in ours]
+
+
+_HELD = (
+    sa.select(agenda.c.id, agenda.c.lease_until)
+    .where(
+        agenda.c.id.in_(sa.bindparam("ids", expanding=True)), agenda.c.lease_owner == sa.bindparam("owner")
+    )
+    .with_for_update()  # which SQLite leaves out: its writer holds the whole file
+)
 
 
 def renew(tx: Tx, claims: Sequence[Claim], owner: str, lease_until: datetime) -> None:
@@ -108,19 +111,30 @@ def renew(tx: Tx, claims: Sequence[Claim], owner: str, lease_until: datetime) ->
 
 
 _FREE = {"lease_owner": None, "lease_until": None}
-_ONE = agenda.update().where(agenda.c.id == sa.bindparam("b_id"))
-_POSTPONE = _ONE.values(due_at=sa.bindparam("b_due_at"), **_FREE)
-_FINISH = _ONE.values(due_at=None, result=sa.bindparam("b_result"), **_FREE)
 
 
 def postpone(tx: Tx, postponed: Sequence[tuple[Claim, datetime]]) -> None:
     """Give claims back, to be looked at again at the given time."""
-    execute_many(tx, _POSTPONE, [{"b_id": claim.id, "b_due_at": until} for claim, until in postponed])
+    _POSTPONE.execute(tx, [(claim.id, until) for claim, until in postponed])
 
 
 def finish(tx: Tx, finished: Sequence[tuple[Claim, str]]) -> None:
     """Strike claims off the agenda for good, with a one-word result."""
-    execute_many(tx, _FINISH, [{"b_id": claim.id, "b_result": result[:20]} for claim, result in finished])
+    _FINISH.execute(tx, [(claim.id, result[:20]) for claim, result in finished])
+
+
+_POSTPONE = ForRows(
+    [agenda.c.id, agenda.c.due_at],
+    lambda _tx, fresh: (
+        agenda.update().where(agenda.c.id == fresh.c.id).values(due_at=fresh.c.due_at, **_FREE)
+    ),
+)
+_FINISH = ForRows(
+    [agenda.c.id, agenda.c.result],
+    lambda _tx, fresh: (
+        agenda.update().where(agenda.c.id == fresh.c.id).values(due_at=None, result=fresh.c.result, **_FREE)
+    ),
+)
 
 
 def release(tx: Tx, owner: str, journey: str, claims: Sequence[Claim]) -> None:
@@ -151,25 +165,21 @@ def wake(tx: Tx, case_id: int, step: Step, now: datetime, ordinals: Sequence[int
 
 def wake_all(tx: Tx, items: Sequence[tuple[int, Step, int]], now: datetime) -> None:
     """Make these items, by case, step and ordinal, due now if they are open."""
-    execute_many(
-        tx,
-        _WAKE,
-        [
-            {"b_case": case_id, "b_step": step.value, "b_ordinal": n, "b_now": now}
-            for case_id, step, n in items
-        ],
-    )
+    _WAKE.execute(tx, [(case_id, step.value, ordinal) for case_id, step, ordinal in items], now=now)
 
 
-_WAKE = (
-    agenda.update()
-    .where(
-        agenda.c.case_id == sa.bindparam("b_case"),
-        agenda.c.step == sa.bindparam("b_step"),
-        agenda.c.ordinal == sa.bindparam("b_ordinal"),
-        agenda.c.due_at.is_not(None),
-    )
-    .values(due_at=sa.bindparam("b_now"))
+_WAKE = ForRows(
+    [agenda.c.case_id, agenda.c.step, agenda.c.ordinal],
+    lambda _tx, fresh: (
+        agenda.update()
+        .where(
+            agenda.c.case_id == fresh.c.case_id,
+            agenda.c.step == fresh.c.step,
+            agenda.c.ordinal == fresh.c.ordinal,
+            agenda.c.due_at.is_not(None),
+        )
+        .values(due_at=sa.bindparam("now", type_=agenda.c.due_at.type))
+    ),
 )
 
 

@@ -8,12 +8,15 @@ import sqlalchemy as sa
 from amends.domain.breaker import CLOSED, Breaker
 from amends.store.engine import Tx
 from amends.store.schema import breakers
-from amends.store.sql import locked, upsert
+from amends.store.sql import locked, rendered, upsert
 
 
 def load(tx: Tx) -> dict[str, Breaker]:
     """Every breaker that is not simply closed; the table holds a handful of rows at most."""
-    return {row.name: _breaker(row) for row in tx.execute(sa.select(breakers))}
+    return {row.name: _breaker(row) for row in tx.execute(rendered(tx, _ALL))}
+
+
+_ALL = sa.select(breakers)
 
 
 def load_locked(tx: Tx, name: str) -> Breaker:

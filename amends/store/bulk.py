@@ -18,6 +18,7 @@ from sqlalchemy.engine import Dialect
 from amends.store.engine import Tx
 from amends.store.sealed import Sealed, keyring_of
 from amends.store.sql import upsert
+from amends.store.types import UtcDateTime
 
 Rows = Sequence[Mapping[str, Any]]
 """Column names to values, the same names in each; what a column seals is given in clear."""
@@ -92,6 +93,8 @@ def _stored(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Convert:
     """From the program's value to what PostgreSQL makes its own of, out of JSON."""
     if isinstance(kind, Sealed):
         return _seal(kind, dialect)
+    if isinstance(kind, UtcDateTime):
+        return kind.bind_processor(dialect)
     return partial(kind.process_bind_param, dialect=dialect) if isinstance(kind, sa.TypeDecorator) else None
 
 

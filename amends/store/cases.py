@@ -11,8 +11,10 @@ from amends.domain.case import Case, Customer, SurveyResult, Ticket, TicketState
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows
 from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
-from amends.store.sql import execute_many
+from amends.store.sql import rendered
+from amends.store.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,18 @@ def join_feedback(tx: Tx, case_id: int, occurred_at: datetime, stars: int, sever
 
 _VIEW = (
     sa.select(
-        cases,
+        cases.c.id,
+        cases.c.journey,
+        cases.c.version_id,
+        cases.c.customer_id,
+        cases.c.opened_at,
+        cases.c.branch,
+        cases.c.product,
+        cases.c.stars,
+        cases.c.severity,
+        cases.c.outcome,
+        cases.c.outcome_reason,
+        cases.c.closed_at,
         customers.c.language,
         customers.c.name,
         customers.c.phone,
@@ -132,7 +145,6 @@ _VIEW = (
     .outerjoin(surveys, sa.and_(surveys.c.case_id == cases.c.id, surveys.c.cycle == tickets.c.cycle))
     .where(cases.c.id.in_(sa.bindparam("b_ids", expanding=True)))
 )
-"""Made once: to build this query and to find out that it is a known one takes as long as to run it."""
 
 
 def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[int, Case]:
@@ -140,7 +152,7 @@ def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[i
 
     `messages_since` starts the window in which messages count against the customer's cap.
     """
-    rows = tx.execute(_VIEW, {"b_ids": list(case_ids)}).all()
+    rows = tx.execute(rendered(tx, _VIEW), {"b_ids": list(case_ids)}).all()
     people = {row.customer_id for row in rows}
     sent, chats = _recent_messages(tx, people, messages_since), _zalo_users(tx, people)
     return {row.id: _case(row, sent.get(row.customer_id, 0), chats.get(row.customer_id, ())) for row in rows}
@@ -155,7 +167,7 @@ _CHATS = (
 
 def _zalo_users(tx: Tx, customer_ids: set[int]) -> dict[int, tuple[ZaloUser, ...]]:
     found: dict[int, tuple[ZaloUser, ...]] = {}
-    for row in tx.execute(_CHATS, {"b_ids": sorted(customer_ids)}):
+    for row in tx.execute(rendered(tx, _CHATS), {"b_ids": sorted(customer_ids)}):
         user = ZaloUser(row.account, row.uid, row.last_interaction_at, row.left_at)
         found[row.customer_id] = (*found.get(row.customer_id, ()), user)
     return found
@@ -166,14 +178,14 @@ _SENT = (
     .where(
         effects.c.customer_id.in_(sa.bindparam("b_ids", expanding=True)),
         effects.c.state == "accepted",
-        effects.c.settled_at >= sa.bindparam("b_since"),
+        effects.c.settled_at >= sa.bindparam("b_since", type_=UtcDateTime),
     )
     .group_by(effects.c.customer_id)
 )
 
 
 def _recent_messages(tx: Tx, customer_ids: set[int], since: datetime) -> dict[int, int]:
-    rows = tx.execute(_SENT, {"b_ids": sorted(customer_ids), "b_since": since})
+    rows = tx.execute(rendered(tx, _SENT), {"b_ids": sorted(customer_ids), "b_since": since})
     return {row.customer_id: row.sent for row in rows}
 
 
@@ -232,23 +244,18 @@ class Ending:
 
 
 def set_outcomes(tx: Tx, endings: Sequence[Ending]) -> None:
-    statement = (
+    rows = [(e.case_id, e.outcome.value if e.outcome else None, e.reason[:300]) for e in endings]
+    _END.execute(tx, rows)
+
+
+_END = ForRows(
+    [cases.c.id, cases.c.outcome, cases.c.outcome_reason],
+    lambda _tx, fresh: (
         cases.update()
-        .where(cases.c.id == sa.bindparam("b_id"))
-        .values(outcome=sa.bindparam("b_outcome"), outcome_reason=sa.bindparam("b_reason"))
-    )
-    execute_many(
-        tx,
-        statement,
-        [
-            {
-                "b_id": ending.case_id,
-                "b_outcome": ending.outcome.value if ending.outcome else None,
-                "b_reason": ending.reason[:300],
-            }
-            for ending in endings
-        ],
-    )
+        .where(cases.c.id == fresh.c.id)
+        .values(outcome=fresh.c.outcome, outcome_reason=fresh.c.outcome_reason)
+    ),
+)
 
 
 def close(tx: Tx, case_ids: Sequence[int], now: datetime) -> None:

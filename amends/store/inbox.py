@@ -13,9 +13,11 @@ from amends.domain.ratings import Scale
 from amends.store import zalo_users
 from amends.store.bulk import among, fill_in, insert_new
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sealed import keyring_of
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import locked, upsert
+from amends.store.types import UtcDateTime
 
 
 def customer_key(feedback: Feedback) -> str:
@@ -306,27 +308,19 @@ class Route:
 
 def route(tx: Tx, routes: Sequence[Route], now: datetime) -> None:
     """Write the verdicts; each feedback gets exactly one, once."""
-    statement = (
+    _ROUTE.execute(tx, [(r.feedback_id, r.verdict, r.reason[:300], r.case_id) for r in routes], b_at=now)
+
+
+_ROUTE = ForRows(
+    [feedbacks.c.id, feedbacks.c.verdict, feedbacks.c.reason, feedbacks.c.case_id],
+    lambda _tx, fresh: (
         feedbacks.update()
-        .where(feedbacks.c.id == sa.bindparam("b_id"), feedbacks.c.verdict.is_(None))
+        .where(feedbacks.c.id == fresh.c.id, feedbacks.c.verdict.is_(None))
         .values(
-            verdict=sa.bindparam("b_verdict"),
-            reason=sa.bindparam("b_reason"),
-            case_id=sa.bindparam("b_case_id"),
-            routed_at=sa.bindparam("b_at"),
+            verdict=fresh.c.verdict,
+            reason=fresh.c.reason,
+            case_id=fresh.c.case_id,
+            routed_at=sa.bindparam("b_at", type_=UtcDateTime),
         )
-    )
-    execute_many(
-        tx,
-        statement,
-        [
-            {
-                "b_id": r.feedback_id,
-                "b_verdict": r.verdict,
-                "b_reason": r.reason[:300],
-                "b_case_id": r.case_id,
-                "b_at": now,
-            }
-            for r in routes
-        ],
-    )
+    ),
+)

@@ -23,9 +23,11 @@ from amends.domain.sla import from_ordinal
 from amends.store import vouchers
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows, insert_of
 from amends.store.schema import effects
-from amends.store.sql import execute_many, upsert
+from amends.store.sql import rendered
 from amends.store.tickets import clock_ordinal
+from amends.store.types import UtcDateTime
 
 PROVABLE = (EffectState.SENDING, EffectState.UNCERTAIN, EffectState.WAITING, EffectState.CANCELLED)
 """States that a proof of arrival ends: the fate is unknown, or a vendor said "busy" and did it all the same."""
@@ -60,28 +62,46 @@ class Intent:
 
 def of_cases(tx: Tx, case_ids: Sequence[int], steps: Sequence[Step]) -> dict[int, list[Effect]]:
     """Everything these steps have done or tried for these cases, oldest first."""
-    query = (
-        sa.select(effects)
-        .where(effects.c.case_id.in_(case_ids), effects.c.step.in_([step.value for step in steps]))
-        .order_by(effects.c.id)
-    )
+    asked = {"cases": case_ids, "steps": [step.value for step in steps]}
     found: dict[int, list[Effect]] = defaultdict(list)
-    for row in tx.execute(query):
-        found[row.case_id].append(
+    for row in tx.execute(rendered(tx, _OF_CASES), asked):
+        case_id, step, channel, ordinal, state, attempts, outcome_class, code, template_id, sent_at = row
+        found[case_id].append(
             Effect(
-                row.case_id,
-                Step(row.step),
-                row.channel,
-                row.ordinal,
-                EffectState(row.state),
-                row.attempts,
-                OutcomeClass(row.outcome_class) if row.outcome_class else None,
-                row.code,
-                row.template_id,
-                row.sent_at,
+                case_id,
+                Step(step),
+                channel,
+                ordinal,
+                EffectState(state),
+                attempts,
+                OutcomeClass(outcome_class) if outcome_class else None,
+                code,
+                template_id,
+                sent_at,
             )
         )
     return found
+
+
+_OF_CASES = (
+    sa.select(
+        effects.c.case_id,
+        effects.c.step,
+        effects.c.channel,
+        effects.c.ordinal,
+        effects.c.state,
+        effects.c.attempts,
+        effects.c.outcome_class,
+        effects.c.code,
+        effects.c.template_id,
+        effects.c.sent_at,
+    )
+    .where(
+        effects.c.case_id.in_(sa.bindparam("cases", expanding=True)),
+        effects.c.step.in_(sa.bindparam("steps", expanding=True)),
+    )
+    .order_by(effects.c.id)
+)
 
 
 def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease_until: datetime) -> set[str]:
@@ -90,15 +110,37 @@ def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease
     A row that waited for another try is taken up again under its old key. A settled row is never touched, nor one
     that is uncertain where a second call is not allowed: its key is missing from the result.
     """
-    statement = upsert(tx, effects)
-    statement = statement.on_conflict_do_update(
+    rows = []
+    for intent in intents:
+        key = intent.key
+        rows.append(
+            (
+                intent.case_id,
+                intent.customer_id,
+                intent.journey,
+                intent.step.value,
+                intent.channel,
+                intent.ordinal,
+                key,
+                tracking_id(key),
+                intent.policy.value,
+                intent.template_id,
+            )
+        )
+    begun = _BEGIN.execute(tx, rows, b_owner=owner, b_now=now, b_lease_until=lease_until)
+    return set(begun.scalars()) if begun else set()
+
+
+def _take_up_again(insert: Any) -> Any:
+    """What waits for another try, or is uncertain and may be repeated."""
+    return insert.on_conflict_do_update(
         index_elements=["case_id", "step", "channel", "ordinal"],
         set_={
             "state": EffectState.SENDING.value,
             "attempts": effects.c.attempts + 1,
-            "owner": statement.excluded.owner,
-            "sent_at": statement.excluded.sent_at,
-            "lease_until": statement.excluded.lease_until,
+            "owner": insert.excluded.owner,
+            "sent_at": insert.excluded.sent_at,
+            "lease_until": insert.excluded.lease_until,
             "next_attempt_at": None,
         },
         where=sa.or_(
@@ -108,55 +150,29 @@ def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease
                 effects.c.policy == Policy.AT_LEAST_ONCE.value,
             ),
         ),
-    )
-    rows = [
-        {
-            "case_id": intent.case_id,
-            "customer_id": intent.customer_id,
-            "journey": intent.journey,
-            "step": intent.step.value,
-            "channel": intent.channel,
-            "ordinal": intent.ordinal,
-            "key": intent.key,
-            "tracking_id": tracking_id(intent.key),
-            "policy": intent.policy.value,
-            "state": EffectState.SENDING.value,
-            "attempts": 1,
-            "owner": owner,
-            "template_id": intent.template_id,
-            "created_at": now,
-            "sent_at": now,
-            "lease_until": lease_until,
-        }
-        for intent in intents
-    ]
-    execute_many(tx, statement, rows)
-    ours = sa.select(effects.c.key).where(
-        effects.c.key.in_([row["key"] for row in rows]),
-        effects.c.owner == owner,
-        effects.c.state == EffectState.SENDING.value,
-    )
-    return set(tx.execute(ours).scalars())
+    ).returning(effects.c.key)
 
 
-_SETTLE = (
-    effects.update()
-    .where(
-        effects.c.key == sa.bindparam("b_key"),
-        effects.c.owner == sa.bindparam("b_owner"),
-        effects.c.state.in_([EffectState.SENDING.value, sa.bindparam("b_proved")]),
-    )
-    .values(
-        state=sa.bindparam("b_state"),
-        outcome_class=sa.bindparam("b_class"),
-        provider_id=sa.bindparam("b_provider_id"),
-        code=sa.bindparam("b_code"),
-        detail=sa.bindparam("b_detail"),
-        cost_vnd=sa.bindparam("b_cost"),
-        settled_at=sa.bindparam("b_settled_at"),
-        next_attempt_at=sa.bindparam("b_next"),
-        lease_until=None,
-    )
+_NOW = sa.bindparam("b_now", type_=UtcDateTime)
+_BEGIN = insert_of(
+    effects,
+    "case_id",
+    "customer_id",
+    "journey",
+    "step",
+    "channel",
+    "ordinal",
+    "key",
+    "tracking_id",
+    "policy",
+    "template_id",
+    on_conflict=_take_up_again,
+    state=sa.literal(EffectState.SENDING.value),
+    attempts=sa.literal(1),
+    owner=sa.bindparam("b_owner", type_=sa.String),
+    created_at=_NOW,
+    sent_at=_NOW,
+    lease_until=sa.bindparam("b_lease_until", type_=UtcDateTime),
 )
 
 
@@ -173,21 +189,47 @@ def settle(
         state = state_after(outcome)
         waiting = state is EffectState.WAITING
         rows.append(
-            {
-                "b_key": intent.key,
-                "b_owner": owner,
-                "b_proved": (state if outcome.accepted else EffectState.SENDING).value,
-                "b_state": state.value,
-                "b_class": outcome.cls.value,
-                "b_provider_id": outcome.provider_id,
-                "b_code": outcome.code,
-                "b_detail": outcome.detail[:500],
-                "b_cost": outcome.cost_vnd,
-                "b_settled_at": None if waiting else now,
-                "b_next": next_attempt_at(outcome, attempts.get(intent.key, 1), now) if waiting else None,
-            }
+            (
+                intent.key,
+                state.value,
+                outcome.cls.value,
+                outcome.provider_id,
+                outcome.code,
+                outcome.detail[:500],
+                outcome.cost_vnd,
+                None if waiting else now,
+                next_attempt_at(outcome, attempts.get(intent.key, 1), now) if waiting else None,
+            )
         )
-    execute_many(tx, _SETTLE, rows)
+    _SETTLE.execute(tx, rows, b_owner=owner)
+
+
+def _settled(_tx: Tx, fresh: sa.FromClause) -> sa.Update:
+    accepted = EffectState.ACCEPTED.value
+    proved = sa.and_(effects.c.state == accepted, fresh.c.state == accepted)
+    answers = {column.name: fresh.c[column.name] for column in _ANSWER}
+    return (
+        effects.update()
+        .where(
+            effects.c.key == fresh.c.key,
+            effects.c.owner == sa.bindparam("b_owner"),
+            sa.or_(effects.c.state == EffectState.SENDING.value, proved),
+        )
+        .values(**answers, lease_until=None)
+    )
+
+
+_ANSWER = [
+    effects.c.state,
+    effects.c.outcome_class,
+    effects.c.provider_id,
+    effects.c.code,
+    effects.c.detail,
+    effects.c.cost_vnd,
+    effects.c.settled_at,
+    effects.c.next_attempt_at,
+]
+_SETTLE = ForRows([effects.c.key, *_ANSWER], _settled)
 
 
 def settle_late(tx: Tx, intent: Intent, outcome: Outcome, *, owner: str, now: datetime) -> bool:

@@ -19,6 +19,19 @@ def locked(tx: Tx, query: sa.Select[Any], *, skip: bool = False) -> sa.Select[An
     return query.with_for_update(skip_locked=skip) if tx.dialect.name == "postgresql" else query
 
 
+def rendered(tx: Tx, statement: Any) -> Any:
+    """`statement`, a constant of a module, rendered for the open database once and kept with its engine.
+
+    SQLAlchemy has a cache of its own, but looks longer for a statement in it than SQLite takes to run it, and renders
+    an INSERT with ON CONFLICT anew each time. For what every wave of a sweep asks.
+    """
+    kept: dict[Any, Any] = tx.dialect.__dict__.setdefault("amends_rendered", {})
+    found = kept.get(statement)
+    if found is None:
+        found = kept[statement] = statement.compile(dialect=tx.dialect)
+    return found
+
+
 def execute_many(tx: Tx, statement: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     """Run `statement` for every row in one batch; nothing for none."""
     if rows:

@@ -1,19 +1,20 @@
 """Surveys: asked once per cycle of a case, answered by poll."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.ratings import Scale
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows, insert_of
 from amends.store.schema import surveys
 from amends.store.sql import upsert
 
 
 def asked(tx: Tx, which: Sequence[tuple[int, int]], now: datetime) -> None:
     """The surveys of these (case, cycle) left; their answer windows run from here."""
-    _write(tx, [{"case_id": case_id, "cycle": cycle, "asked_at": now} for case_id, cycle in which])
+    _ASKED.execute(tx, [(case_id, cycle, now) for case_id, cycle in which])
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,7 @@ class Skipped:
 
 def skipped(tx: Tx, which: Sequence[Skipped]) -> None:
     """These surveys could not be asked."""
-    _write(
-        tx,
-        [
-            {"case_id": s.case_id, "cycle": s.cycle, "skipped": s.outcome.value, "reason": s.reason[:300]}
-            for s in which
-        ],
-    )
+    _SKIPPED.execute(tx, [(s.case_id, s.cycle, s.outcome.value, s.reason[:300]) for s in which])
 
 
 def not_asked_yet(tx: Tx, case_id: int, cycle: int) -> None:
@@ -44,13 +39,21 @@ def not_asked_yet(tx: Tx, case_id: int, cycle: int) -> None:
     )
 
 
-def _write(tx: Tx, rows: Sequence[Mapping[str, object]]) -> None:
-    """Rows that all fill in the same columns."""
-    if not rows:
-        return
-    statement, key = upsert(tx, surveys), ["case_id", "cycle"]
-    values = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    tx.execute(statement.on_conflict_do_update(index_elements=key, set_=values), list(rows))
+def _filled_in(*columns: str) -> ForRows:
+    """These columns of a survey, which may be there already."""
+    key = ["case_id", "cycle"]
+    return insert_of(
+        surveys,
+        *key,
+        *columns,
+        on_conflict=lambda insert: insert.on_conflict_do_update(
+            index_elements=key, set_={name: insert.excluded[name] for name in columns}
+        ),
+    )
+
+
+_ASKED = _filled_in("asked_at")
+_SKIPPED = _filled_in("skipped", "reason")
 
 
 @dataclass(frozen=True, slots=True)

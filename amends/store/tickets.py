@@ -13,8 +13,10 @@ from amends.domain.journey.base import Severity
 from amends.domain.sla import ClockKind, SlaClock, start_clock
 from amends.store import agenda, journeys, restored, timeline
 from amends.store.engine import Tx
+from amends.store.for_rows import if_new, insert_of
 from amends.store.schema import cases, sla_clocks, tickets
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import locked, rendered
+from amends.store.types import UtcDateTime
 
 
 class TicketProblem(ValueError):
@@ -36,19 +38,8 @@ class NewTicket:
 
 def open_tickets(tx: Tx, journey: ComplaintJourney, new: Sequence[NewTicket], now: datetime) -> None:
     """Open tickets with both clocks running; the agents' notifications and the SLA watch go on the agenda."""
-    rows = [
-        {
-            "case_id": ticket.case_id,
-            "state": TicketState.NEW.value,
-            "severity": ticket.severity.value,
-            "assignee": ticket.assignee,
-            "cycle": 0,
-            "summary": ticket.summary,
-            "opened_at": now,
-        }
-        for ticket in new
-    ]
-    execute_many(tx, upsert(tx, tickets).on_conflict_do_nothing(), rows)
+    rows = [(ticket.case_id, ticket.severity.value, ticket.assignee, ticket.summary) for ticket in new]
+    _OPEN.execute(tx, rows, b_now=now)
     _start_clocks(tx, journey, [(ticket.case_id, ticket.severity) for ticket in new], cycle=0, now=now)
 
 
@@ -63,22 +54,36 @@ def _start_clocks(
             (ClockKind.RESOLUTION, target.resolution()),
         ):
             clock = start_clock(kind, cycle, now, goal, journey.sla.warn_share, journey.calendar)
-            rows.append(
-                {
-                    "case_id": case_id,
-                    "kind": kind.value,
-                    "cycle": cycle,
-                    "severity": severity.value,
-                    "started_at": clock.started_at,
-                    "warn_at": clock.warn_at,
-                    "due_at": clock.due_at,
-                }
-            )
+            rows.append((case_id, kind.value, severity.value, clock.started_at, clock.warn_at, clock.due_at))
             ordinal = clock_ordinal(kind, cycle)
             items.append(agenda.Item(case_id, journey.name, Step.WATCH_SLA, ordinal, clock.warn_at))
         items.append(agenda.Item(case_id, journey.name, Step.NOTIFY_AGENT, cycle, now))
-    execute_many(tx, upsert(tx, sla_clocks).on_conflict_do_nothing(), rows)
+    _START.execute(tx, rows, b_cycle=cycle)
     agenda.plan(tx, items)
+
+
+_OPEN = insert_of(
+    tickets,
+    "case_id",
+    "severity",
+    "assignee",
+    "summary",
+    on_conflict=if_new,
+    state=sa.literal(TicketState.NEW.value),
+    cycle=sa.literal(0),
+    opened_at=sa.bindparam("b_now", type_=UtcDateTime),
+)
+_START = insert_of(
+    sla_clocks,
+    "case_id",
+    "kind",
+    "severity",
+    "started_at",
+    "warn_at",
+    "due_at",
+    on_conflict=if_new,
+    cycle=sa.bindparam("b_cycle", type_=sa.SmallInteger),
+)
 
 
 def restart_clocks(
@@ -113,11 +118,14 @@ def restart_clocks(
 def clocks(tx: Tx, case_ids: Sequence[int]) -> dict[tuple[int, int], SlaClock]:
     """The clocks of these cases by (case id, agenda ordinal)."""
     found = {}
-    for row in tx.execute(sa.select(sla_clocks).where(sla_clocks.c.case_id.in_(case_ids))):
+    for row in tx.execute(rendered(tx, _CLOCKS), {"b_cases": case_ids}):
         kind = ClockKind(row.kind)
         clock = SlaClock(kind, row.cycle, row.started_at, row.warn_at, row.due_at, row.met_at)
         found[row.case_id, clock_ordinal(kind, row.cycle)] = clock
     return found
+
+
+_CLOCKS = sa.select(sla_clocks).where(sla_clocks.c.case_id.in_(sa.bindparam("b_cases", expanding=True)))
 
 
 def reopen(tx: Tx, journey: ComplaintJourney, case_id: int, severity: Severity, now: datetime) -> int:

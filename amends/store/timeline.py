@@ -8,9 +8,9 @@ import sqlalchemy as sa
 
 from amends.domain.contacts import mask
 from amends.store.engine import Tx
+from amends.store.for_rows import insert_of
 from amends.store.operator_log import Deed
 from amends.store.schema import timeline
-from amends.store.sql import execute_many
 
 ENGINE = "amends"
 """The actor of everything that no person did."""
@@ -33,14 +33,10 @@ def line_by(deed: Deed, case_id: int, event: str) -> Entry:
 
 
 def append(tx: Tx, entries: Sequence[Entry]) -> None:
-    execute_many(
-        tx,
-        timeline.insert(),
-        [
-            {"case_id": e.case_id, "at": e.at, "event": e.event, "actor": e.actor, "detail": e.detail[:500]}
-            for e in entries
-        ],
-    )
+    _APPEND.execute(tx, [(e.case_id, e.at, e.event, e.actor, e.detail[:500]) for e in entries])
+
+
+_APPEND = insert_of(timeline, "case_id", "at", "event", "actor", "detail")
 
 
 def of_case(tx: Tx, case_id: int) -> list[Entry]:

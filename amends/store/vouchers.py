@@ -10,8 +10,10 @@ from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
 from amends.store.bulk import insert_new
 from amends.store.engine import Tx
+from amends.store.for_rows import insert_of
 from amends.store.schema import budgets, vouchers
-from amends.store.sql import execute_many, locked, upsert
+from amends.store.sql import execute_many, locked, rendered, upsert
+from amends.store.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ def reserve(
     A string says why there is none.
     """
     found: dict[int, Voucher | str] = {}
-    for held in tx.execute(sa.select(vouchers).where(vouchers.c.case_id.in_(case_ids))):
+    for held in tx.execute(rendered(tx, _HELD), {"b_cases": case_ids}):
         cancelled = held.state == "cancelled"
         voucher = Voucher(held.code, held.value_vnd, held.expires_at)
         found[held.case_id] = "the voucher of this case was cancelled" if cancelled else voucher
@@ -51,17 +53,16 @@ def reserve(
     return found | given
 
 
+_HELD = sa.select(vouchers).where(vouchers.c.case_id.in_(sa.bindparam("b_cases", expanding=True)))
+
+
 def _give(tx: Tx, journey: str, reward: Reward, case_ids: Sequence[int], now: datetime) -> dict[int, Voucher]:
     """New codes, or those of the pool as long as it has any."""
     value_vnd, expires_at = reward.value_vnd, now + timedelta(days=reward.valid_days)
-    terms = {"value_vnd": value_vnd, "state": "reserved", "reserved_at": now, "expires_at": expires_at}
     if isinstance(reward.codes, GeneratedCodes):
         codes = [generated_code(reward.codes.prefix) for _ in case_ids]
-        rows = [
-            {"journey": journey, "code": code, "case_id": case_id, **terms}
-            for case_id, code in zip(case_ids, codes, strict=True)
-        ]
-        execute_many(tx, vouchers.insert(), rows)
+        terms = {"b_journey": journey, "b_value_vnd": value_vnd, "b_now": now, "b_expires_at": expires_at}
+        _RESERVE.execute(tx, list(zip(case_ids, codes, strict=True)), **terms)
     else:
         free = (
             sa.select(vouchers.c.id, vouchers.c.code)
@@ -71,16 +72,29 @@ def _give(tx: Tx, journey: str, reward: Reward, case_ids: Sequence[int], now: da
         )
         taken = tx.execute(locked(tx, free, skip=True)).all()
         codes = [row.code for row in taken]
+        held = {"value_vnd": value_vnd, "state": "reserved", "reserved_at": now, "expires_at": expires_at}
         statement = (
             vouchers.update()
             .where(vouchers.c.id == sa.bindparam("b_id"))
-            .values(case_id=sa.bindparam("b_case_id"), **terms)
+            .values(case_id=sa.bindparam("b_case_id"), **held)
         )
         pairs = zip(taken, case_ids, strict=False)
         execute_many(tx, statement, [{"b_id": row.id, "b_case_id": case_id} for row, case_id in pairs])
     return {
         case_id: Voucher(code, value_vnd, expires_at) for case_id, code in zip(case_ids, codes, strict=False)
     }
+
+
+_RESERVE = insert_of(
+    vouchers,
+    "case_id",
+    "code",
+    journey=sa.bindparam("b_journey", type_=sa.String),
+    value_vnd=sa.bindparam("b_value_vnd", type_=sa.Integer),
+    state=sa.literal("reserved"),
+    reserved_at=sa.bindparam("b_now", type_=UtcDateTime),
+    expires_at=sa.bindparam("b_expires_at", type_=UtcDateTime),
+)
 
 
 def reinstate(tx: Tx, journey: str, reward: Reward, case_id: int, now: datetime) -> str | bool:
