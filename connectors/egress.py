@@ -41,7 +41,7 @@ class Gate:
 def origin_of(url: str | httpx.URL) -> Origin | None:
     """Where a request to this URL would connect; None when it names no host."""
     try:
-        read = httpx.URL(url)
+        read = httpx.URL(url) if isinstance(url, str) else url
         host = read.raw_host.decode("ascii")
     except (httpx.InvalidURL, UnicodeError, TypeError):
         return None

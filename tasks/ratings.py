@@ -1,7 +1,5 @@
 """Answers to rating templates as feedback: the same answer is one feedback, whether a poll or a webhook brought it."""
 
-from dataclasses import asdict
-
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
 from amends.domain.intake import storable
 from amends.domain.ratings import Scale
@@ -28,7 +26,7 @@ def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
             location=f"rating of message {answer.msg_id}",
             fingerprint=f"rating:{answer.msg_id}"[:64],
             problems=(FieldProblem(*wrong),),
-            raw=storable({**asdict(answer), "submitted_at": answer.submitted_at.isoformat()}),
+            raw=storable(_row(answer)),
         )
     return Feedback(
         source=source,
@@ -37,5 +35,17 @@ def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
         scale=Scale(answer.option),
         rating=float(answer.rate),
         text=storable(answer.note),
-        raw=storable({VENDOR_ROW: {**asdict(answer), "submitted_at": answer.submitted_at.isoformat()}}),
+        raw=storable({VENDOR_ROW: _row(answer)}),
     )
+
+
+def _row(answer: RatingAnswer) -> dict[str, object]:
+    return {
+        "msg_id": answer.msg_id,
+        "tracking_id": answer.tracking_id,
+        "rate": answer.rate,
+        "option": answer.option,
+        "submitted_at": answer.submitted_at.isoformat(),
+        "note": answer.note,
+        "feedbacks": answer.feedbacks,
+    }

@@ -1,7 +1,7 @@
 """The agenda: which step of which case is due when, and who is working on it (leases, DESIGN 4.6)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -91,7 +91,11 @@ def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
     """Those of `claims` that no other sweep has taken over since, locked until this transaction ends."""
     held = tx.execute(rendered(tx, _HELD), {"ids": [claim.id for claim in claims], "owner": owner})
     ours = {row.id: row.lease_until for row in held}
-    return [replace(claim, held_until=ours[claim.id]) for claim in claims if claim.id in ours]
+    return [
+        Claim(claim.id, claim.case_id, claim.step, claim.ordinal, ours[claim.id])
+        for claim in claims
+        if claim.id in ours
+    ]
 
 
 _HELD = (

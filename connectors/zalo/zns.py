@@ -165,4 +165,4 @@ def _priced(outcome: Outcome, info: TemplateInfo | None, *, by_phone: bool) -> O
     if info is None or not outcome.accepted:
         return outcome
     price = info.price_phone_vnd if by_phone else info.price_uid_vnd
-    return replace(outcome, cost_vnd=price or 0)
+    return replace(outcome, cost_vnd=price) if price else outcome
