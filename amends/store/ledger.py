@@ -191,6 +191,7 @@ def settle(
         rows.append(
             (
                 intent.key,
+                owner,
                 state.value,
                 outcome.cls.value,
                 outcome.provider_id,
@@ -201,7 +202,7 @@ def settle(
                 next_attempt_at(outcome, attempts.get(intent.key, 1), now) if waiting else None,
             )
         )
-    _SETTLE.execute(tx, rows, b_owner=owner)
+    _SETTLE.execute(tx, rows)
 
 
 def _settled(_tx: Tx, fresh: sa.FromClause) -> sa.Update:
@@ -212,7 +213,9 @@ def _settled(_tx: Tx, fresh: sa.FromClause) -> sa.Update:
         effects.update()
         .where(
             effects.c.key == fresh.c.key,
-            effects.c.owner == sa.bindparam("b_owner"),
+            # With each row and not once for all: PostgreSQL would take one owner's effects for a single row, and look
+            # for it in the whole table.
+            effects.c.owner == fresh.c.owner,
             sa.or_(effects.c.state == EffectState.SENDING.value, proved),
         )
         .values(**answers, lease_until=None)
@@ -229,7 +232,7 @@ _ANSWER = [
     effects.c.settled_at,
     effects.c.next_attempt_at,
 ]
-_SETTLE = ForRows([effects.c.key, *_ANSWER], _settled)
+_SETTLE = ForRows([effects.c.key, effects.c.owner, *_ANSWER], _settled)
 
 
 def settle_late(tx: Tx, intent: Intent, outcome: Outcome, *, owner: str, now: datetime) -> bool:

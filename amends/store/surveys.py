@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.ratings import Scale
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, insert_of
 from amends.store.schema import surveys
-from amends.store.sql import upsert
 
 
 def asked(tx: Tx, which: Sequence[tuple[int, int]], now: datetime) -> None:
@@ -73,27 +73,33 @@ def answered(tx: Tx, answers: Sequence[Answer]) -> list[Answer]:
     earliest: dict[tuple[int, int], Answer] = {}
     for answer in answers:
         earliest.setdefault((answer.case_id, answer.cycle), answer)
-    if not earliest:
-        return []
     rows = [
-        {
-            "case_id": answer.case_id,
-            "cycle": answer.cycle,
-            "answered_at": answer.answered_at,
-            "rate": answer.rate,
-            "scale": answer.scale.value,
-            "satisfied": answer.satisfied,
-            "note": answer.note,
-            "reason": answer.reason[:300],
-        }
+        (
+            answer.case_id,
+            answer.cycle,
+            answer.answered_at,
+            answer.rate,
+            answer.scale.value,
+            answer.satisfied,
+            answer.note,
+            answer.reason[:300],
+        )
         for answer in earliest.values()
     ]
-    statement, key = upsert(tx, surveys), ["case_id", "cycle"]
+    first = _ANSWERED.execute(tx, rows)
+    stored = {(row.case_id, row.cycle) for row in first} if first else set()
+    return [answer for which, answer in earliest.items() if which in stored]
+
+
+def _unless_answered(insert: Any) -> Any:
     # The row may be missing when the sweep that asked died in the call: the answer counts all the same.
-    statement = statement.on_conflict_do_update(
-        index_elements=key,
-        set_={name: statement.excluded[name] for name in rows[0] if name not in key},
+    return insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={name: insert.excluded[name] for name in _ANSWER},
         where=surveys.c.answered_at.is_(None),
     ).returning(surveys.c.case_id, surveys.c.cycle)
-    stored = {(row.case_id, row.cycle) for row in tx.execute(statement, rows)}
-    return [answer for which, answer in earliest.items() if which in stored]
+
+
+_KEY = ("case_id", "cycle")
+_ANSWER = ("answered_at", "rate", "scale", "satisfied", "note", "reason")
+_ANSWERED = insert_of(surveys, *_KEY, *_ANSWER, on_conflict=_unless_answered)
