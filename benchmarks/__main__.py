@@ -10,6 +10,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.part import Part, Size
 from benchmarks.show import markdown, show
@@ -17,7 +18,10 @@ from benchmarks.show import markdown, show
 ROOT = Path(__file__).resolve().parents[1]
 LATEST = ROOT / "benchmarks" / "results" / "latest.json"
 PAGE = ROOT / "docs" / "performance.md"
-FROM, TO = "<!-- measured: from here on, written by `make bench` -->", "<!-- measured: to here -->"
+FROM, TO = (
+    "<!-- measured, {size}: from here on, written by the command -->",
+    "<!-- measured, {size}: to here -->",
+)
 PARTS = ("engines", "growth", "intake", "workers", "latency", "overhead")
 
 
@@ -54,21 +58,32 @@ def _run(name: str, size: Size) -> Part | None:
 
 
 def _keep(parts: dict[str, Part], failed: list[str], size: Size, seconds: float) -> None:
-    """Write `latest.json`, and the tables into the page between its two marks."""
-    figures = {name: figure for part in parts.values() for name, figure in part.figures.items()}
-    machine, commit = _machine(), _commit()
-    told = {**figures, "failed": failed, "machine": machine, "commit": commit, "size": str(size)}
-    told |= {"at": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", "seconds": round(seconds)}
+    """Write `latest.json`, and the tables into the section of the page that is this size's.
+
+    What this run has not measured, `latest.json` keeps from the run before, and says under `earlier` from which.
+    """
+    figures: dict[str, Any] = {
+        name: figure for part in parts.values() for name, figure in part.figures.items()
+    }
+    machine, commit, at = _machine(), _commit(), f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
+    known: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
+    run = {"commit": known.get("commit"), "size": known.get("size"), "at": known.get("at")}
+    earlier = {
+        name: known.get("earlier", {}).get(name, run)
+        for name, figure in known.items()
+        if isinstance(figure, float | int) and name not in {*figures, "seconds"}
+    }
+    told = {**figures, **{name: known[name] for name in earlier}, "failed": failed, "machine": machine}
+    told |= {"commit": commit, "size": str(size), "at": at, "seconds": round(seconds), "earlier": earlier}
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    head = (
-        f"{machine}; commit `{commit}`; `{size}`, {seconds / 60:.0f} minutes, {datetime.now(UTC):%Y-%m-%d}."
-    )
+    head = f"{machine}; commit `{commit}`; `{size}`, {seconds / 60:.0f} minutes, {at[:10]}."
     if failed:
         head += f" These parts failed, and have no figures: {', '.join(failed)}."
-    before, _, rest = PAGE.read_text("utf-8").partition(FROM)
-    after = rest.partition(TO)[2]
-    PAGE.write_text(f"{before}{FROM}\n\n{markdown(parts, head)}\n\n{TO}{after}", "utf-8")
+    first, last = (mark.format(size=size) for mark in (FROM, TO))
+    before, _, rest = PAGE.read_text("utf-8").partition(first)
+    after = rest.partition(last)[2]
+    PAGE.write_text(f"{before}{first}\n\n{head}\n\n{markdown(parts)}\n\n{last}{after}", "utf-8")
     print(f"kept in {LATEST.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 

@@ -22,14 +22,13 @@ def show(part: Part) -> None:
         console.print(grid)
 
 
-def markdown(parts: Mapping[str, Part], machine: str) -> str:
+def markdown(parts: Mapping[str, Part]) -> str:
     """Everything measured in one run, as one section of a page."""
-    blocks = [machine, *(_table(table) for part in parts.values() for table in part.tables)]
-    return "\n\n".join(blocks)
+    return "\n\n".join(_table(table) for part in parts.values() for table in part.tables)
 
 
 def _table(table: Table) -> str:
-    lines = [f"### {table.title}", ""]
+    lines = [f"#### {table.title}", ""]
     if table.note:
         lines += [table.note, ""]
     lines.append("| " + " | ".join(table.columns) + " |")

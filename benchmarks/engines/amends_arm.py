@@ -109,6 +109,7 @@ async def opened(order: Order, vendor: Vendor) -> AsyncIterator[Amends]:
 def _journey(inbox: Path) -> ComplaintJourney:
     data = load_journey(JOURNEY).model_dump(mode="json")
     data["sources"] = [{"kind": "file", "name": "shop", "path": str(inbox / "*.jsonl")}]
+    data["reward"]["budget"] = {"count": 1_000_000, "vnd": 1_000_000_000_000}
     return ComplaintJourney.model_validate(data)
 
 

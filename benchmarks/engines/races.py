@@ -60,8 +60,8 @@ class Scale:
 
 SCALES = {
     Size.SMOKE: Scale(20, 1, 10, (2, 4)),
-    Size.QUICK: Scale(500, 2, 100, (3, 12)),
-    Size.FULL: Scale(5_000, 5, 1_000, (25, 100)),
+    Size.QUICK: Scale(1_000, 1, 50, (2, 6)),
+    Size.FULL: Scale(2_000, 3, 200, (8, 24)),
 }
 
 

@@ -28,10 +28,10 @@ class Plan:
 
 PLANS = {
     Size.SMOKE: Plan((100, 1_000), 20, 1),
-    Size.QUICK: Plan((1_000, 10_000, 100_000), 1_000, 3),
-    Size.FULL: Plan((1_000, 10_000, 100_000, 1_000_000), 1_000, 5),
+    Size.QUICK: Plan((1_000, 10_000), 500, 2),
+    Size.FULL: Plan((1_000, 10_000, 100_000, 1_000_000), 1_000, 3),
 }
-_SHORT = {1_000_000: "1m", 100_000: "100k"}
+_SHORT = {1_000_000: "1m", 100_000: "100k", 10_000: "10k"}
 NOTE = (
     "One sweep of the real flow over {due:,} new bad ratings (rating to case, apology, ticket, agent told) against "
     "the sandbox, amid idle cases (closed, with an agent, or waiting for their survey), {rows:.0f} rows each. All "

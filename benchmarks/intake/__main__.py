@@ -32,10 +32,10 @@ class Plan:
 
 PLANS = {
     Size.SMOKE: Plan((1_000, 2_000), 1),
-    Size.QUICK: Plan((10_000, 100_000), 3),
+    Size.QUICK: Plan((10_000, 50_000), 1),
     Size.FULL: Plan((10_000, 100_000, 1_000_000), 1),
 }
-_SHORT = {1_000_000: "1m", 100_000: "100k"}
+_SHORT = {1_000_000: "1m", 50_000: "50k"}
 BARE = {POSTGRES: "COPY", SQLITE: "executemany"}
 NOTE = (
     "Ours is `amends import` of a CSV file: reading, checking, phones into one form, people found by keyed hash, what "

@@ -38,8 +38,8 @@ class Plan:
 
 PLANS = {
     Size.SMOKE: Plan(1, 2, (10,), (SQLITE,), 300),
-    Size.QUICK: Plan(1, 10, (10, 50, 200), (SQLITE, POSTGRES), 2_000),
-    Size.FULL: Plan(3, 60, (10, 50, 200), (SQLITE, POSTGRES), 12_000, overload=500, background=True),
+    Size.QUICK: Plan(1, 5, (10, 50, 200), (SQLITE, POSTGRES), 1_000),
+    Size.FULL: Plan(1, 30, (10, 50, 200), (SQLITE, POSTGRES), 6_000, overload=500, background=True),
 }
 BACKGROUND, IN_SWEEP = "background task", "in a sweep"
 

@@ -33,7 +33,7 @@ class Plan:
     starts: int
 
 
-PLANS = {Size.SMOKE: Plan(3, 1, 1), Size.QUICK: Plan(30, 3, 7), Size.FULL: Plan(300, 15, 25)}
+PLANS = {Size.SMOKE: Plan(3, 1, 1), Size.QUICK: Plan(20, 2, 5), Size.FULL: Plan(100, 5, 15)}
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class Plan:
     rounds: int
 
 
-PLANS = {Size.SMOKE: Plan(40, 1), Size.QUICK: Plan(1_000, 1), Size.FULL: Plan(4_000, 3)}
+PLANS = {Size.SMOKE: Plan(40, 1), Size.QUICK: Plan(500, 1), Size.FULL: Plan(2_000, 3)}
 NOTE = (
     "{due:,} bad ratings wait in the inbox; so many processes each run one sweep of the real flow (case, apology, "
     "ticket, agent told) in chunks of {chunk} against the sandbox. From the first start to the last end; medians of "
