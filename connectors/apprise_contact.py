@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from amends.hosts import EVERY_HOST, AllowedHosts
 from connectors.egress import HostRefused
-from connectors.requests_gate import only_to
+from connectors.requests_gate import KeptConnections, only_to
 
 PACE_PARAMETER = "amends_pace"
 """Our own parameter of a contact's URL: seconds between two notifications, in place of the plugin's pace."""
@@ -39,7 +39,7 @@ class AppriseContact:
         self.hosts = [_host_of(plugin) for plugin in first if _names_a_host(plugin)]
         """Host and port of the plugins whose URL names one; a fixed service such as Slack has a token in its place."""
         self.slots = asyncio.Semaphore(1 if self.pace_s else _AT_ONCE)
-        self._idle = [first]
+        self._idle = [(first, KeptConnections())]
         self._next_turn = 0.0
 
     def __repr__(self) -> str:
@@ -48,7 +48,9 @@ class AppriseContact:
     @property
     def service(self) -> str:
         """The services' own names, such as Slack."""
-        return ", ".join(sorted({str(plugin.service_name) for plugin in self._idle[0]})) if self._idle else ""
+        return (
+            ", ".join(sorted({str(plugin.service_name) for plugin in self._idle[0][0]})) if self._idle else ""
+        )
 
     def turn(self, now: float) -> float:
         """Seconds to wait from `now` (the loop's time) for the next turn; it is taken unless too far off."""
@@ -65,18 +67,23 @@ class AppriseContact:
         from apprise import NotifyFormat
 
         try:
-            service = self._idle.pop()
+            service, connections = self._idle.pop()
         except IndexError:
-            service = self._parse()
+            service, connections = self._parse(), KeptConnections()
         try:
             # Apprise's own `async_notify` does the same work, but in the loop's default thread pool, where a
             # slow chat server would hold up DNS look-ups and with them every other connector.
             self._refuse_hosts()
-            with only_to(self._allowed):
+            with only_to(self._allowed, connections):
                 sent = service.notify(title=subject, body=body or subject, body_format=NotifyFormat.TEXT)
             return bool(sent)
         finally:
-            self._idle.append(service)
+            self._idle.append((service, connections))
+
+    def close(self) -> None:
+        """Close the connections that no call is using."""
+        for _service, connections in self._idle:
+            connections.close()
 
     def _refuse_hosts(self) -> None:
         """For what is not HTTP, such as mail: the look before the connection."""

@@ -69,6 +69,9 @@ class AppriseNotifier:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
         self._threads = None
+        for contact in self._contacts.values():
+            if isinstance(contact, AppriseContact):
+                contact.close()
         self._contacts.clear()
 
     def reaches(self, recipient: Recipient) -> bool:

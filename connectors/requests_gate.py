@@ -1,11 +1,13 @@
 """The gate for Apprise: its plugins call `requests`, each on its own and to hosts that only they know.
 
 So the look at every request is taken where all of them pass, in the adapter of `requests`; it concerns the thread
-that is inside `only_to` and nobody else.
+that is inside `only_to` and nobody else. There, too, a plugin's next request finds the connection of its last one:
+most plugins make a session for every request, and would begin each with a handshake.
 """
 
 import functools
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,15 +19,45 @@ from connectors.egress import HostRefused
 _thread = threading.local()
 _installing = threading.Lock()
 
+LONGEST_IDLE_S = 2.5
+"""Connections idle for longer are not used again: the usual server closes them after five seconds and more."""
+
+
+class KeptConnections:
+    """What one caller's requests leave open for its next ones, and nothing else of a session: no cookies, no headers.
+
+    For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._adapter: Any = None
+        self._used_at = 0.0
+
+    def adapter(self) -> Any:
+        """The adapter of `requests` that has them."""
+        from requests.adapters import HTTPAdapter
+
+        now = time.monotonic()
+        if self._adapter is None or now - self._used_at > LONGEST_IDLE_S:
+            self.close()
+            self._adapter = HTTPAdapter()
+        self._used_at = now
+        return self._adapter
+
+    def close(self) -> None:
+        if self._adapter is not None:
+            self._adapter.close()
+            self._adapter = None
+
 
 @contextmanager
-def only_to(allowed: AllowedHosts) -> Iterator[None]:
-    """Requests of this thread go to allowed hosts, and follow no redirect. A refused one has not left.
+def only_to(allowed: AllowedHosts, kept: KeptConnections | None = None) -> Iterator[None]:
+    """Requests of this thread go to allowed hosts, through `kept`, and follow no redirect. A refused one has not left.
 
     Raises HostRefused, at the end of the block, as plugins swallow what is raised inside.
     """
     _install()
-    _thread.scope = scope = _Scope(allowed)
+    _thread.scope = scope = _Scope(allowed, kept)
     try:
         yield
     finally:
@@ -35,8 +67,9 @@ def only_to(allowed: AllowedHosts) -> Iterator[None]:
 
 
 class _Scope:
-    def __init__(self, allowed: AllowedHosts) -> None:
+    def __init__(self, allowed: AllowedHosts, kept: KeptConnections | None) -> None:
         self.allowed = allowed
+        self.kept = kept
         self.problem = ""
 
 
@@ -53,7 +86,9 @@ def _install() -> None:
             scope: _Scope | None = getattr(_thread, "scope", None)
             if scope is None:
                 return original(self, request, *args, **more)
-            return _send(scope, functools.partial(original, self, request, *args, **more), request.url)
+            # A plugin's own kind of adapter knows something about its host, and is left to its work.
+            through = scope.kept.adapter() if scope.kept is not None and type(self) is HTTPAdapter else self
+            return _send(scope, functools.partial(original, through, request, *args, **more), request.url)
 
         send.of_amends = True  # type: ignore[attr-defined]
         HTTPAdapter.send = send  # type: ignore[method-assign]

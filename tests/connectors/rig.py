@@ -118,8 +118,11 @@ class WireServer:
     requests: list[Request] = field(default_factory=list)
     url: str = ""
     port: int = 0
+    connections: int = 0
+    """How many it has accepted."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 first, *lines = head.decode().strip().split("\r\n")
