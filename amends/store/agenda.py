@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,7 +10,8 @@ from amends.domain.effects import Step
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, if_new, insert_of
 from amends.store.schema import agenda
-from amends.store.sql import locked, rendered
+from amends.store.sql import rendered
+from amends.store.types import UtcDateTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,33 @@ def plan(tx: Tx, items: Iterable[Item]) -> None:
 _PLAN = insert_of(agenda, "case_id", "journey", "step", "ordinal", "due_at", on_conflict=if_new)
 
 
-def _due(journey: str, step: Step, now: datetime) -> sa.Select[Any]:
-    return (
-        sa.select(agenda.c.id)
-        .where(
-            agenda.c.journey == journey,
-            agenda.c.step == step.value,
-            agenda.c.due_at <= now,
-            sa.or_(agenda.c.lease_until.is_(None), agenda.c.lease_until < now),
+_DUE = sa.select(agenda.c.id, agenda.c.case_id, agenda.c.ordinal).where(
+    agenda.c.journey == sa.bindparam("b_journey"),
+    agenda.c.step == sa.bindparam("b_step"),
+    agenda.c.due_at <= sa.bindparam("b_now", type_=UtcDateTime),
+    sa.or_(agenda.c.lease_until.is_(None), agenda.c.lease_until < sa.bindparam("b_now", type_=UtcDateTime)),
+)
+_ANY_DUE = _DUE.order_by(agenda.c.due_at, agenda.c.id).limit(1)
+# Locks, and what others have locked, mean nothing to SQLite: its writer holds the whole file, and it leaves this out.
+_CLAIMED = _DUE.limit(sa.bindparam("b_limit")).with_for_update(skip_locked=True)
+_OLDEST_FIRST = _CLAIMED.order_by(agenda.c.due_at, agenda.c.id)
+_NEWEST_FIRST = _CLAIMED.order_by(agenda.c.due_at.desc(), agenda.c.id.desc())
+_HOLD = ForRows(
+    [agenda.c.id],
+    lambda _tx, fresh: (
+        agenda.update()
+        .where(agenda.c.id == fresh.c.id)
+        .values(
+            lease_owner=sa.bindparam("b_owner"), lease_until=sa.bindparam("b_lease_until", type_=UtcDateTime)
         )
-        .order_by(agenda.c.due_at, agenda.c.id)
-    )
+    ),
+)
 
 
 def is_due(tx: Tx, journey: str, step: Step, now: datetime) -> bool:
     """Whether anything at all is due for the step: one index probe, so that an idle step costs nothing."""
-    return tx.execute(_due(journey, step, now).limit(1)).first() is not None
+    asked = {"b_journey": journey, "b_step": step.value, "b_now": now}
+    return tx.execute(rendered(tx, _ANY_DUE), asked).first() is not None
 
 
 def claim(
@@ -77,14 +88,11 @@ def claim(
     newest_first: bool = False,
 ) -> list[Claim]:
     """Take up to `limit` due items, oldest first unless told otherwise, and none that another live sweep holds."""
-    query = _due(journey, step, now).add_columns(agenda.c.case_id, agenda.c.ordinal).limit(limit)
-    if newest_first:
-        query = query.order_by(None).order_by(agenda.c.due_at.desc(), agenda.c.id.desc())
-    rows = tx.execute(locked(tx, query, skip=True)).all()
-    if rows:
-        mine = agenda.update().where(agenda.c.id.in_([row.id for row in rows]))
-        tx.execute(mine.values(lease_owner=owner, lease_until=lease_until))
-    return [Claim(row.id, row.case_id, step, row.ordinal, lease_until) for row in rows]
+    asked = {"b_journey": journey, "b_step": step.value, "b_now": now, "b_limit": limit}
+    query = _NEWEST_FIRST if newest_first else _OLDEST_FIRST
+    rows = tx.execute(rendered(tx, query), asked).all()
+    _HOLD.execute(tx, [(id_,) for id_, _, _ in rows], b_owner=owner, b_lease_until=lease_until)
+    return [Claim(id_, case_id, step, ordinal, lease_until) for id_, case_id, ordinal in rows]
 
 
 def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
@@ -103,7 +111,7 @@ _HELD = (
     .where(
         agenda.c.id.in_(sa.bindparam("ids", expanding=True)), agenda.c.lease_owner == sa.bindparam("owner")
     )
-    .with_for_update()  # which SQLite leaves out: its writer holds the whole file
+    .with_for_update()
 )
 
 
@@ -182,7 +190,7 @@ _WAKE = ForRows(
             agenda.c.ordinal == fresh.c.ordinal,
             agenda.c.due_at.is_not(None),
         )
-        .values(due_at=sa.bindparam("now", type_=agenda.c.due_at.type))
+        .values(due_at=sa.bindparam("now", type_=UtcDateTime))
     ),
 )
 
