@@ -16,7 +16,7 @@ from sqlalchemy.engine import CursorResult, Dialect
 
 from amends.store.engine import Tx
 from amends.store.sealed import Sealed
-from amends.store.sql import upsert
+from amends.store.sql import kept, upsert
 from amends.store.types import UtcDateTime
 
 
@@ -34,11 +34,7 @@ class ForRows:
         """Run it for all of `rows`; `more` are its other parameters. None, and nothing is done, for no rows."""
         if not rows:
             return None
-        kept: dict[Any, Any] = tx.dialect.__dict__.setdefault("amends_for_rows", {})
-        known = kept.get(self)
-        if known is None:
-            known = kept[self] = _prepare(self, tx)
-        statement, document = known
+        statement, document = kept(tx, self, lambda: _prepare(self, tx))
         return tx.execute(statement, {"rows": document(rows), "count": len(rows), **more})
 
 

@@ -1,6 +1,6 @@
 """The few statements whose spelling differs between SQLite and PostgreSQL."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,10 +25,15 @@ def rendered(tx: Tx, statement: Any) -> Any:
     SQLAlchemy has a cache of its own, but looks longer for a statement in it than SQLite takes to run it, and renders
     an INSERT with ON CONFLICT anew each time. For what every wave of a sweep asks.
     """
-    kept: dict[Any, Any] = tx.dialect.__dict__.setdefault("amends_rendered", {})
-    found = kept.get(statement)
+    return kept(tx, statement, lambda: statement.compile(dialect=tx.dialect))
+
+
+def kept(tx: Tx, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` makes for the open database, once for each engine; it goes when the engine goes."""
+    known: dict[Hashable, Any] = tx.dialect.__dict__.setdefault("amends_kept", {})
+    found = known.get(key)
     if found is None:
-        found = kept[statement] = statement.compile(dialect=tx.dialect)
+        found = known[key] = make()
     return found
 
 
