@@ -1,5 +1,6 @@
 """What tests share: both databases, a sandbox and a Prefect server for each worker, and a virtual clock."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
 from tests.certificates import load_one_certificate
+from tests.prefect_homes import PrefectHomes
 from tests.servers import TEMPLATE, new_database, shared_postgres
 
 # No test is about wall time, and two workers share two cores.
@@ -39,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
+def pytest_collection_finish() -> None:
+    """All that was imported stays; looking through it for garbage, again and again, took a twentieth of the run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this run share."""
@@ -52,12 +61,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def prefect_api(certificate: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_homes(request: pytest.FixtureRequest) -> PrefectHomes:
+    assert request.config.cache is not None
+    return PrefectHomes(request.config.cache.mkdir("prefect"))
+
+
+@pytest.fixture(scope="session")
+def prefect_api(
+    certificate: str, prefect_homes: PrefectHomes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The API URL of this worker's own Prefect server.
 
-    A start costs 12 s. One for all workers costs more: its SQLite is locked now and then, and clients wait seconds.
+    A start costs 5 s. One for all workers costs more: its SQLite is locked now and then, and clients wait seconds.
     """
     home = tmp_path_factory.mktemp("prefect")
+    prefect_homes.furnish(home)
     os.environ["PREFECT_HOME"] = str(home)
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
@@ -80,6 +98,7 @@ def prefect_api(certificate: str, tmp_path_factory: pytest.TempPathFactory) -> I
             }
         ),
     ):
+        prefect_homes.learn(home)
         yield url
         # What Prefect's client still has to tell goes out while somebody listens; at exit it would try for a minute.
         APILogWorker.drain_all()
