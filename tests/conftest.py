@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -138,11 +139,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(database_url: str, sqlite_template: Path) -> Iterator[Store]:
+def migrated_url(database_url: str, sqlite_template: Path) -> str:
+    """The same URL, of a migrated database on SQLite too."""
     file = Path(database_url.removeprefix("sqlite:///"))
     if database_url.startswith("sqlite") and not file.exists():
         shutil.copy(sqlite_template, file)
-    store = Store(database_url, CIPHER)
+    return database_url
+
+
+@pytest.fixture
+def store(migrated_url: str) -> Iterator[Store]:
+    store = Store(migrated_url, CIPHER)
     store.migrate()
     yield store
     store.close()
@@ -200,11 +207,15 @@ def runtime(
     return runtime
 
 
+@cache
+def _shipped_journey() -> ComplaintJourney:
+    return load_journey(ROOT / "deployments" / "journeys" / "complaint.yaml")
+
+
 @pytest.fixture
 def journey(tmp_path: Path) -> ComplaintJourney:
     """The shipped example, with its inbox in this test's own folder."""
-    shipped = load_journey(ROOT / "deployments" / "journeys" / "complaint.yaml")
-    data = shipped.model_dump(mode="json")
+    data = _shipped_journey().model_dump(mode="json")
     data["sources"][0]["path"] = str(tmp_path / "inbox" / "*")
     (tmp_path / "inbox").mkdir()
     return ComplaintJourney.model_validate(data)
