@@ -36,8 +36,9 @@ serve: $(READY)  ## Prefect's server with the deployments and their schedules
 
 # Kept bytecode serves every worker and the hundred processes they start; rewriting asserts alone costs 5 s a worker.
 test: export PYTHONDONTWRITEBYTECODE :=
+# Three workers for two cores: tests wait for other processes a quarter of their time.
 test: $(READY)  ## the whole suite, SQLite and PostgreSQL
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(BIN)/pytest -n 3 --dist worksteal
 
 chaos: $(READY)  ## kill the real sweep KILLS times on both databases, and count at the vendor's side
 	$(BIN)/python -m tests.chaos --kills $(KILLS)

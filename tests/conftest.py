@@ -1,9 +1,11 @@
 """What tests share: both databases, a sandbox and a Prefect server for each worker, and a virtual clock."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,10 @@ from amends.store.engine import Store
 from sandbox.process import Sandbox, running_sandbox
 from tasks.sweep import Runtime, use_runtime
 from tests.certificates import load_one_certificate
+from tests.prefect_homes import PrefectHomes
 from tests.servers import TEMPLATE, new_database, shared_postgres
 
-# No test is about wall time, and two workers share two cores.
+# No test is about wall time, and three workers share two cores.
 hypothesis_settings.register_profile("amends", deadline=None)
 hypothesis_settings.load_profile("amends")
 
@@ -35,8 +38,30 @@ CIPHER = Cipher([KEY])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests first, so that at the end no worker waits long for another's last one."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Every worker begins with slow tests, so that at the end none waits long for another's last one.
+
+    xdist deals the list out in equal parts, one after the other, and the first part's worker would have all the slow
+    ones. Those of a folder stay together, as they share what is started for them.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    folders = list(dict.fromkeys(item.path.parent for item in slow))
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        part = (len(items) - len(dealt)) // (workers - worker)
+        mine = [item for item in slow if folders.index(item.path.parent) % workers == worker]
+        room = max(0, part - len(mine))
+        dealt += mine + quick[:room]
+        del quick[:room]
+    items[:] = dealt + quick
+
+
+def pytest_collection_finish() -> None:
+    """All that was imported stays; looking through it for garbage, again and again, took a twentieth of the run."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +77,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def prefect_api(certificate: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_homes(request: pytest.FixtureRequest) -> PrefectHomes:
+    assert request.config.cache is not None
+    return PrefectHomes(request.config.cache.mkdir("prefect"))
+
+
+@pytest.fixture(scope="session")
+def prefect_api(
+    certificate: str, prefect_homes: PrefectHomes, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The API URL of this worker's own Prefect server.
 
-    A start costs 12 s. One for all workers costs more: its SQLite is locked now and then, and clients wait seconds.
+    A start costs 5 s. One for all workers costs more: its SQLite is locked now and then, and clients wait seconds.
     """
     home = tmp_path_factory.mktemp("prefect")
+    prefect_homes.furnish(home)
     os.environ["PREFECT_HOME"] = str(home)
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
@@ -80,6 +114,7 @@ def prefect_api(certificate: str, tmp_path_factory: pytest.TempPathFactory) -> I
             }
         ),
     ):
+        prefect_homes.learn(home)
         yield url
         # What Prefect's client still has to tell goes out while somebody listens; at exit it would try for a minute.
         APILogWorker.drain_all()
@@ -119,11 +154,17 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(database_url: str, sqlite_template: Path) -> Iterator[Store]:
+def migrated_url(database_url: str, sqlite_template: Path) -> str:
+    """The same URL, of a migrated database on SQLite too."""
     file = Path(database_url.removeprefix("sqlite:///"))
     if database_url.startswith("sqlite") and not file.exists():
         shutil.copy(sqlite_template, file)
-    store = Store(database_url, CIPHER)
+    return database_url
+
+
+@pytest.fixture
+def store(migrated_url: str) -> Iterator[Store]:
+    store = Store(migrated_url, CIPHER)
     store.migrate()
     yield store
     store.close()
@@ -181,11 +222,15 @@ def runtime(
     return runtime
 
 
+@cache
+def _shipped_journey() -> ComplaintJourney:
+    return load_journey(ROOT / "deployments" / "journeys" / "complaint.yaml")
+
+
 @pytest.fixture
 def journey(tmp_path: Path) -> ComplaintJourney:
     """The shipped example, with its inbox in this test's own folder."""
-    shipped = load_journey(ROOT / "deployments" / "journeys" / "complaint.yaml")
-    data = shipped.model_dump(mode="json")
+    data = _shipped_journey().model_dump(mode="json")
     data["sources"][0]["path"] = str(tmp_path / "inbox" / "*")
     (tmp_path / "inbox").mkdir()
     return ComplaintJourney.model_validate(data)

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import multiprocessing
+import threading
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -29,6 +31,9 @@ from tests.chaos.points import START, Stop, Trail, watch
 from tests.chaos.sabotage import Sabotage, break_it
 
 WARM = "tests.chaos.warm"
+
+_COLLECTING = threading.Lock()
+"""Starting a process collects all that have ended. What two threads collect at once, one of them finds gone: 255."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +66,16 @@ def start_sweep(orders: Orders) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([WARM])
     child = context.Process(target=sweep_in_child, args=(orders,))
-    child.start()
+    with _COLLECTING:
+        child.start()
     return child
+
+
+def exit_code(child: BaseProcess, seconds: float) -> int | None:
+    """How a child has ended; None when it still runs after so many seconds. For worlds in threads, side by side."""
+    connection.wait([child.sentinel], seconds)
+    with _COLLECTING:
+        return child.exitcode
 
 
 def sweep_in_child(orders: Orders) -> None:

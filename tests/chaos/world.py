@@ -25,7 +25,7 @@ from connectors.zalo.account import ZaloAccount
 from connectors.zalo.oauth import challenge_of, consent_url, new_verifier
 from sandbox.process import Sandbox
 from tasks.vault import StoreVault
-from tests.chaos.child import Orders, start_sweep
+from tests.chaos.child import Orders, exit_code, start_sweep
 from tests.chaos.clock import SharedClock
 from tests.chaos.people import Agents, Customers
 from tests.chaos.points import START, Stop
@@ -153,17 +153,15 @@ class World:
         child = start_sweep(replace(self.orders, stops=(stop,) if stop else ()))
         if after_seconds is not None:
             self._wait_for_start()
-            child.join(after_seconds)
+            exit_code(child, after_seconds)
             child.kill()
-        child.join(LONGEST_SWEEP)
-        if child.exitcode is None:
+        ended = exit_code(child, LONGEST_SWEEP)
+        if ended is None:
             child.kill()
             raise ChaosProblem(f"a sweep hangs; it has passed {self._trail()[-3:]}")
-        if child.exitcode not in (0, -9):
-            raise ChaosProblem(
-                f"a sweep failed, exit code {child.exitcode}; it has passed {self._trail()[-3:]}"
-            )
-        passed, killed = self._trail(), child.exitcode == -9
+        if ended not in (0, -9):
+            raise ChaosProblem(f"a sweep failed, exit code {ended}; it has passed {self._trail()[-3:]}")
+        passed, killed = self._trail(), ended == -9
         self.toll.sweeps += 1
         if killed and after_seconds is not None:
             self.toll.timed[passed[-1]] += 1

@@ -33,13 +33,13 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def environment(
-    tmp_path: Path, database_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, migrated_url: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[dict[str, str]]:
     """The settings of the installation, in this process's environment too; the working directory is its folder."""
     notify = sandbox.url.replace("http://", "json://") + "/notify/"
     settings = {
         "AMENDS_HOME": str(tmp_path / "home"),
-        "AMENDS_DATABASE_URL": database_url,
+        "AMENDS_DATABASE_URL": migrated_url,
         "AMENDS_ENCRYPTION_KEYS": json.dumps([KEY]),
         "AMENDS_ZALO__APP_ID": "sandbox-app",
         "AMENDS_ZALO__SECRET_KEY": SECRETS[0],

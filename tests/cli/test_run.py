@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.process import Sandbox
 from tests.cli.conftest import COLUMNS, Invoke, assert_discreet, run_amends
+from tests.prefect_homes import PrefectHomes
 
 
 @pytest.mark.slow
@@ -32,7 +33,10 @@ def test_a_sweep_on_a_server_that_is_up(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_without_a_server_it_starts_one_and_says_so(environment: dict[str, str], journey_file: Path) -> None:
+def test_without_a_server_it_starts_one_and_says_so(
+    environment: dict[str, str], journey_file: Path, prefect_homes: PrefectHomes
+) -> None:
+    prefect_homes.furnish(Path(environment["AMENDS_HOME"]) / "prefect")  # from nothing: test_serving.py
     done = run_amends("run", journey_file, "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     assert "starting Prefect's server for this run" in done.stderr
