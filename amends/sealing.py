@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -49,11 +50,20 @@ class Keys:
 
     def seal(self, place: str, text: str) -> str:
         """`text`, to be stored at `place` (`table.column`) and nowhere else. Nothing is sealed as nothing."""
-        if not text:
-            return text
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self.newest].encrypt(nonce, text.encode(), place.encode())
-        return self.prefix + b2a_base64(nonce + sealed, newline=False).decode("ascii")
+        return self.sealer(place)(text)
+
+    def sealer(self, place: str) -> Callable[[str], str]:
+        """The same for many texts of one place."""
+        encrypt, prefix, bound_to = self._ciphers[self.newest].encrypt, self.prefix, place.encode()
+
+        def seal(text: str) -> str:
+            if not text:
+                return text
+            nonce = os.urandom(_NONCE_BYTES)
+            sealed = encrypt(nonce, text.encode(), bound_to)
+            return prefix + b2a_base64(nonce + sealed, newline=False).decode("ascii")
+
+        return seal
 
     def open(self, place: str, stored: str) -> str:
         """What was sealed for `place`; text without the mark comes back as it is. Raises SealBroken."""
@@ -141,9 +151,11 @@ def unwrap(cipher: Cipher, wrapped: str) -> bytes:
         ) from None
 
 
-# Kept, because making an encoder takes longer than using it.
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
 def to_json(value: Any) -> str:
-    return _encoder.encode(value)
+    """As short as can be, with null for what is no number in JSON. What orjson cannot write, such as an integer of more
+    than 64 bits, Python does.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
-from amends.store.bulk import insert_new
+from amends.store.bulk import columns_of, insert_new, pack
 from amends.store.engine import Tx
 from amends.store.schema import budgets, vouchers
 from amends.store.sql import execute_many, locked, upsert
@@ -26,7 +26,7 @@ class Voucher:
 def add_to_pool(tx: Tx, journey: str, codes: Sequence[str]) -> int:
     """Put codes into the journey's pool; known ones are left alone. Returns how many were new."""
     rows = [{"journey": journey, "code": code, "state": "free"} for code in codes]
-    return insert_new(tx, vouchers, rows)
+    return insert_new(tx, vouchers, pack(tx.dialect, columns_of(vouchers, rows)))
 
 
 def reserve(
