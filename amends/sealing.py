@@ -10,9 +10,9 @@ import json
 import os
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -25,6 +25,7 @@ from amends.encryption import Cipher, KeyProblem
 MARK = "sealed1:"
 """What a sealed value begins with: `sealed1:<id of the data key>:<base64>`. Others are from before encryption."""
 _NONCE_BYTES, _KEY_BYTES = 12, 32
+Text = TypeVar("Text", str, str | None)
 
 
 class SealBroken(KeyProblem):
@@ -50,20 +51,23 @@ class Keys:
 
     def seal(self, place: str, text: str) -> str:
         """`text`, to be stored at `place` (`table.column`) and nowhere else. Nothing is sealed as nothing."""
-        return self.sealer(place)(text)
+        (sealed,) = self.seal_all(place, [text])
+        return sealed
 
-    def sealer(self, place: str) -> Callable[[str], str]:
+    def seal_all(self, place: str, texts: Sequence[Text]) -> list[Text]:
         """The same for many texts of one place."""
-        encrypt, prefix, bound_to = self._ciphers[self.newest].encrypt, self.prefix, place.encode()
-
-        def seal(text: str) -> str:
+        encrypt, prefix, bound_to = self._ciphers[self.newest].encrypt, self.prefix.encode(), place.encode()
+        # Drawn together, and never kept: no nonce may be used twice, not by a forked process either.
+        drawn = os.urandom(_NONCE_BYTES * len(texts))
+        sealed: list[Text] = []
+        for start, text in zip(range(0, len(drawn), _NONCE_BYTES), texts, strict=True):
             if not text:
-                return text
-            nonce = os.urandom(_NONCE_BYTES)
-            sealed = encrypt(nonce, text.encode(), bound_to)
-            return prefix + b2a_base64(nonce + sealed, newline=False).decode("ascii")
-
-        return seal
+                sealed.append(text)
+                continue
+            nonce = drawn[start : start + _NONCE_BYTES]
+            content = nonce + encrypt(nonce, text.encode(), bound_to)
+            sealed.append((prefix + b2a_base64(content, newline=False)).decode("ascii"))
+        return sealed
 
     def open(self, place: str, stored: str) -> str:
         """What was sealed for `place`; text without the mark comes back as it is. Raises SealBroken."""

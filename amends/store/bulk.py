@@ -36,11 +36,8 @@ class Packed:
 
 def pack(dialect: Dialect, columns: Columns) -> Packed:
     """Needs no transaction. Raises KeyProblem when something is to be sealed and there are no keys."""
-    converted = (
-        [convert(value) for value in values] if (convert := _converter(column.type, dialect)) else values
-        for column, values in columns.items()
-    )
-    rows: list[Any] = list(zip(*converted, strict=True))
+    stored = (_stored(column.type, values, dialect) for column, values in columns.items())
+    rows: list[Any] = list(zip(*stored, strict=True))
     if dialect.name == "postgresql":
         names = [str(column.name) for column in columns]  # of SQLAlchemy's own kind of text
         document = [dict(zip(names, row, strict=True)) for row in rows]
@@ -145,16 +142,19 @@ def _of_arrays(packed: Packed) -> Fresh:
     }
 
 
-def _converter(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
-    """From the program's value to what the database makes its own of, out of JSON; None when that is the same."""
-    if isinstance(kind, Sealed | SealedJson):
-        seal = keyring_of(dialect).keys.sealer(kind.place)
-        if isinstance(kind, Sealed):
-            return lambda text: seal(text) if text else text
-        form = "{}" if dialect.name == "postgresql" else '"{}"'
-        return lambda value: None if value is None else form.format(seal(to_json(value)))
-    if dialect.name == "postgresql":
-        if isinstance(kind, sa.TypeDecorator):
-            return partial(kind.process_bind_param, dialect=dialect)
-        return None
-    return kind.dialect_impl(dialect).bind_processor(dialect)
+def _stored(kind: sa.types.TypeEngine[Any], values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
+    """From the program's values to what the database makes its own of, out of JSON."""
+    postgres = dialect.name == "postgresql"
+    if isinstance(kind, Sealed):
+        return keyring_of(dialect).keys.seal_all(kind.place, values)
+    if isinstance(kind, SealedJson):
+        texts = [None if value is None else to_json(value) for value in values]
+        sealed = keyring_of(dialect).keys.seal_all(kind.place, texts)
+        return sealed if postgres else [None if text is None else f'"{text}"' for text in sealed]
+    if not postgres:
+        convert = kind.dialect_impl(dialect).bind_processor(dialect)
+    elif isinstance(kind, sa.TypeDecorator):
+        convert = partial(kind.process_bind_param, dialect=dialect)
+    else:
+        convert = None
+    return [convert(value) for value in values] if convert else values
