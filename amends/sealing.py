@@ -156,10 +156,14 @@ def unwrap(cipher: Cipher, wrapped: str) -> bytes:
 
 
 def to_json(value: Any) -> str:
+    return to_json_bytes(value).decode()
+
+
+def to_json_bytes(value: Any) -> bytes:
     """As short as can be, with null for what is no number in JSON. What orjson cannot write, such as an integer of more
     than 64 bits, Python does.
     """
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
