@@ -10,10 +10,11 @@ import json
 import os
 from binascii import Error as NotBase64
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -24,6 +25,7 @@ from amends.encryption import Cipher, KeyProblem
 MARK = "sealed1:"
 """What a sealed value begins with: `sealed1:<id of the data key>:<base64>`. Others are from before encryption."""
 _NONCE_BYTES, _KEY_BYTES = 12, 32
+Text = TypeVar("Text", str, str | None)
 
 
 class SealBroken(KeyProblem):
@@ -49,11 +51,23 @@ class Keys:
 
     def seal(self, place: str, text: str) -> str:
         """`text`, to be stored at `place` (`table.column`) and nowhere else. Nothing is sealed as nothing."""
-        if not text:
-            return text
-        nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self.newest].encrypt(nonce, text.encode(), place.encode())
-        return self.prefix + b2a_base64(nonce + sealed, newline=False).decode("ascii")
+        (sealed,) = self.seal_all(place, [text])
+        return sealed
+
+    def seal_all(self, place: str, texts: Sequence[Text]) -> list[Text]:
+        """The same for many texts of one place."""
+        encrypt, prefix, bound_to = self._ciphers[self.newest].encrypt, self.prefix.encode(), place.encode()
+        # Drawn together, and never kept: no nonce may be used twice, not by a forked process either.
+        drawn = os.urandom(_NONCE_BYTES * len(texts))
+        sealed: list[Text] = []
+        for start, text in zip(range(0, len(drawn), _NONCE_BYTES), texts, strict=True):
+            if not text:
+                sealed.append(text)
+                continue
+            nonce = drawn[start : start + _NONCE_BYTES]
+            content = nonce + encrypt(nonce, text.encode(), bound_to)
+            sealed.append((prefix + b2a_base64(content, newline=False)).decode("ascii"))
+        return sealed
 
     def open(self, place: str, stored: str) -> str:
         """What was sealed for `place`; text without the mark comes back as it is. Raises SealBroken."""
@@ -147,9 +161,15 @@ def unwrap(cipher: Cipher, wrapped: str) -> bytes:
         ) from None
 
 
-# Kept, because making an encoder takes longer than using it.
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
 def to_json(value: Any) -> str:
-    return _encoder.encode(value)
+    return to_json_bytes(value).decode()
+
+
+def to_json_bytes(value: Any) -> bytes:
+    """As short as can be, with null for what is no number in JSON. What orjson cannot write, such as an integer of more
+    than 64 bits, Python does.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

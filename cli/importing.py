@@ -1,6 +1,8 @@
 """Files into the inbox, a batch a transaction, with a count on standard error while it lasts."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +13,14 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from amends.domain.columns import Columns
 from amends.domain.contacts import mask
-from amends.domain.feedback import Feedback, Rejected
+from amends.domain.feedback import Rejected
 from amends.domain.journey import ComplaintJourney
 from amends.domain.journey.sources import FileSource
 from amends.store.engine import Store
 from cli.guard import warn
 from cli.show import print_json
-from connectors.ahead import in_batches
 from connectors.files import FileProblem, read_feedback
-from tasks.intake import BATCH, store_batch
+from tasks.intake import Batch, batches, store_batch
 
 SHOWN_REASONS = 5
 
@@ -61,13 +62,17 @@ def import_files(
         TextColumn("{task.completed:,} rows"),
         TimeElapsedColumn(),
     )
-    with Progress(*looks, console=console, transient=True, disable=not console.is_terminal) as progress:
+    progress = Progress(*looks, console=console, transient=True, disable=not console.is_terminal)
+    with progress, _threads_in_turn():
         for file in files:
             bar = progress.add_task(file.name, total=None)
             one = Imported(str(file))
             imported.append(one)
             try:
-                for batch in _batches(file, journey, columns, source):
+                rows = read_feedback(
+                    file, columns=columns, now=datetime.now(UTC), zone=journey.timezone, source=source
+                )
+                for batch in batches(store, rows):
                     _keep(one, store, journey, batch)
                     progress.update(bar, completed=one.rows)
             except FileProblem as problem:
@@ -76,23 +81,27 @@ def import_files(
     return imported
 
 
-def _batches(
-    file: Path, journey: ComplaintJourney, columns: Columns | None, source: str | None
-) -> Iterator[list[Feedback | Rejected]]:
-    rows = read_feedback(file, columns=columns, now=datetime.now(UTC), zone=journey.timezone, source=source)
-    return in_batches(rows, BATCH)
+@contextmanager
+def _threads_in_turn() -> Iterator[None]:
+    """Hand the interpreter from thread to thread ten times as often as usual.
+
+    Whoever stores needs it for a moment between two waits for the database, and would wait longer for whoever reads.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 10)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
-def _keep(
-    one: Imported, store: Store, journey: ComplaintJourney, batch: Sequence[Feedback | Rejected]
-) -> None:
+def _keep(one: Imported, store: Store, journey: ComplaintJourney, batch: Batch) -> None:
     new, _ = store_batch(store, journey.name, batch, datetime.now(UTC))
-    bad = [row for row in batch if isinstance(row, Rejected)]
-    one.rows += len(batch)
+    one.rows += len(batch.rows)
     one.new += new
-    one.known += len(batch) - len(bad) - new
-    one.quarantined += len(bad)
-    one.reasons += [_told(row) for row in bad[: SHOWN_REASONS - len(one.reasons)]]
+    one.known += len(batch.rows) - len(batch.bad) - new
+    one.quarantined += len(batch.bad)
+    one.reasons += [_told(row) for row in batch.bad[: SHOWN_REASONS - len(one.reasons)]]
 
 
 def _told(row: Rejected) -> str:

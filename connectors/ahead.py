@@ -1,26 +1,31 @@
 """Reading ahead: the next part is read while whoever asked for this one waits for the database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def in_batches(rows: Iterator[T], size: int) -> Iterator[list[T]]:
-    """The rows in lists of `size`, the last one shorter; one list is made ahead, in a thread.
+def in_batches(rows: Iterator[T], size: int, finish: Callable[[list[T]], R]) -> Iterator[R]:
+    """What `finish` makes of each `size` rows, and of those left at the end; one is made ahead, in a thread.
 
-    Raises what `rows` raises, after the rows before it.
+    Raises what `rows` or `finish` raises, after the rows before it.
     """
 
-    def read() -> tuple[list[T], Exception | None]:
+    def read() -> tuple[list[R], Exception | None]:
         batch: list[T] = []
+        broken: Exception | None = None
         try:
             batch.extend(islice(rows, size))
         except Exception as error:
-            return batch, error
-        return batch, None
+            broken = error
+        try:
+            return [finish(batch)] if batch else [], broken
+        except Exception as error:
+            return [], error
 
     with ThreadPoolExecutor(1, "read-ahead") as reader:
         coming = reader.submit(read)
@@ -28,8 +33,7 @@ def in_batches(rows: Iterator[T], size: int) -> Iterator[list[T]]:
             batch, error = coming.result()
             if error is None and batch:
                 coming = reader.submit(read)
-            if batch:
-                yield batch
+            yield from batch
             if error is not None:
                 raise error
             if not batch:

@@ -12,7 +12,7 @@ from typing import Any
 
 from amends.domain.columns import EXAMPLE, Columns
 from amends.domain.feedback import Feedback, FieldProblem, Rejected
-from amends.domain.intake import fingerprint, storable, to_feedback
+from amends.domain.intake import Gate, fingerprint, storable
 from amends.domain.shapes import guess_columns, has_column, header_of
 from connectors.csv_rows import read_delimited
 from connectors.file_kinds import BadRow, FileProblem, Kind, file_kind, plain
@@ -61,16 +61,14 @@ def read_feedback(
 def _feedback(
     rows: Iterator[Located], columns: Columns, source: str, now: datetime, zone: str
 ) -> Iterator[Feedback | Rejected]:
-    equal_rows = _EqualRows()
+    equal_rows, gate = _EqualRows(), Gate(columns, source=source, now=now, zone=zone)
     for location, row in _records(rows, columns.records):
         if isinstance(row, BadRow):
             problem = FieldProblem("row", row.problem, row.fix)
             yield Rejected(source, location, fingerprint(row.raw), (problem,), storable(row.raw))
             continue
         occurrence = 1 if columns.external_id else equal_rows.count(row)
-        yield to_feedback(
-            row, columns, source=source, location=location, now=now, zone=zone, occurrence=occurrence
-        )
+        yield gate.read(row, location=location, occurrence=occurrence)
 
 
 class _EqualRows:

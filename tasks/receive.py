@@ -11,12 +11,11 @@ from amends.domain.contacts import mask
 from amends.domain.feedback import FieldProblem, Rejected
 from amends.domain.journey.sources import FileSource
 from amends.store import cursors, restored
-from connectors.ahead import in_batches
 from connectors.file_kinds import plain
 from connectors.file_roots import FileRoots
 from connectors.files import FileProblem, read_feedback
 from tasks.chunks import chunk_task
-from tasks.intake import BATCH, take_in
+from tasks.intake import batches, take_in
 from tasks.poll import poll_announced, poll_ratings
 from tasks.sweep import Sweep
 from tasks.webhooks import move_left_behind
@@ -121,7 +120,7 @@ async def _take_in_file(sweep: Sweep, source: FileSource, path: Path, cursor: st
             zone=sweep.journey.timezone,
             source=source.name,
         )
-        for batch in in_batches(rows, BATCH):
+        for batch in batches(sweep.store, rows):
             new += take_in(sweep, batch)
     except FileProblem as problem:
         told = mask(str(problem))

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
+_LOCAL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - of whichever zone
+_EPOCH = _LOCAL_EPOCH.replace(tzinfo=UTC)
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _LATEST_AHEAD = timedelta(days=1)
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138
@@ -60,12 +62,8 @@ def parse_when(value: object, *, now: datetime, zone: str, formats: Sequence[str
 
 
 def _read(value: object, now: datetime, zone: ZoneInfo, formats: Sequence[str]) -> datetime:
-    if isinstance(value, datetime):
-        return _utc(value, zone)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _from_epoch(value)
     if not isinstance(value, str):
-        raise ValueError(f"a {type(value).__name__} is not a date: {_FIX}")
+        return _from_no_text(value, zone)
     text = value.strip()
     if len(text) > _LONGEST:
         raise ValueError(f"a text of {len(text)} characters is no date: {_FIX}")
@@ -74,18 +72,29 @@ def _read(value: object, now: datetime, zone: ZoneInfo, formats: Sequence[str]) 
             return _utc(datetime.strptime(text, form), zone)  # noqa: DTZ007 - _utc gives it the zone
         except ValueError:
             continue
-    if text.isascii() and text.isdigit():
-        return _from_digits(text, zone)
     if found := _ISO.fullmatch(text):
         return _from_iso(found, now, zone)
+    if text.isascii() and text.isdigit():
+        return _from_digits(text, zone)
     if found := _DAY_FIRST.fullmatch(text):
         return _from_day_first(found, zone, formats)
     return _from_words(text.lower(), now.replace(microsecond=0), zone.key)
 
 
+def _from_no_text(value: object, zone: ZoneInfo) -> datetime:
+    if isinstance(value, datetime):
+        return _utc(value, zone)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _from_epoch(value)
+    raise ValueError(f"a {type(value).__name__} is not a date: {_FIX}")
+
+
 def _utc(when: datetime, zone: ZoneInfo) -> datetime:
     try:
-        return (when if when.tzinfo else when.replace(tzinfo=zone)).astimezone(UTC)
+        if when.tzinfo:
+            return when.astimezone(UTC)
+        # `replace` and `astimezone` would do the same in three times the time, and every row comes by here.
+        return _EPOCH + (when - _LOCAL_EPOCH - (zone.utcoffset(when) or timedelta()))
     except OverflowError:
         raise ValueError(f"the date is beyond the calendar: {_FIX}") from None
 

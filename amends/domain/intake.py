@@ -30,6 +30,63 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _LONGEST_ID = {"external_id": 200, "customer_ref": 200, "zalo_uid": 64, "order_ref": 100}
 _LONGEST_NAME = {"customer_name": 200, "branch": 200, "product": 500}
 _SHOWN = 60
+_NUMBER = int | float  # made once, because every row asks
+
+
+class Gate:
+    """From the rows of one source to feedback; what is the same for all of them is looked up once."""
+
+    def __init__(self, columns: Columns, *, source: str, now: datetime, zone: str) -> None:
+        """`now` is aware, and stands in for the time of the feedback when `columns` names no date.
+
+        `zone` is the brand's IANA zone, for dates that name none.
+        """
+        self._columns, self._source, self._now = columns, source, now
+        own: dict[str, Callable[[Any], Any]] = {
+            "rating": partial(_rating, scale=columns.scale),
+            "occurred_at": partial(parse_when, now=now, zone=zone, formats=columns.date_formats),
+        }
+        self._readers = [
+            (field, column, _READERS.get(field) or own[field]) for field, column in columns.mapped().items()
+        ]
+        self._required = {field for field in ("external_id", "occurred_at") if getattr(columns, field)}
+
+    def read(self, row: Mapping[str, Any], *, location: str, occurrence: int) -> Feedback | Rejected:
+        """The feedback in `row`, or the row with everything that is wrong with it; raises nothing.
+
+        `location` is for people (`reviews.csv line 17`). `occurrence` counts equal rows within one file, from 1.
+        Without a column for the external id the identity is the row's `fingerprint` with it, so importing a file again
+        adds nothing, and two equal rows of one file stay two feedbacks. An unusable phone or email loses only itself:
+        `raw["_problems"]` tells.
+        """
+        raw: dict[str, Any] = storable(row)
+        cells: dict[str, Any] = {}
+        read: dict[str, Any] = {}
+        wrong: list[FieldProblem] = []
+        dropped: list[FieldProblem] = []
+        for field, column, reader in self._readers:
+            value = _cell(raw, column)
+            if value is None:
+                continue
+            cells[field] = value
+            try:
+                read[field] = reader(value)
+            except ValueError as error:
+                told, _, fix = str(error).partition(": ")
+                if field in _CONTACTS:  # never shown, not even masked: their readers' messages say enough
+                    dropped.append(FieldProblem(field, told, fix))
+                else:
+                    wrong.append(FieldProblem(field, f"{mask(str(value))[:_SHOWN]!r}: {told}", fix))
+        if wrong or not (self._required <= cells.keys() and ("rating" in cells or "text" in cells)):
+            wrong += _missing(self._columns, cells)
+            return Rejected(self._source, location, fingerprint(raw, occurrence), tuple(wrong), raw)
+        if "external_id" not in read:
+            read["external_id"] = fingerprint(raw, occurrence)
+        if "occurred_at" not in read:
+            read["occurred_at"] = self._now.astimezone(UTC)
+        if dropped:
+            raw["_problems"] = [asdict(problem) for problem in dropped]
+        return Feedback(source=self._source, scale=self._columns.scale, raw=raw, **read)
 
 
 def to_feedback(
@@ -42,46 +99,10 @@ def to_feedback(
     zone: str,
     occurrence: int,
 ) -> Feedback | Rejected:
-    """The feedback in `row`, or the row with everything that is wrong with it; raises nothing.
-
-    `location` is for people (`reviews.csv line 17`); `now` is aware, and stands in for the time of the
-    feedback when `columns` names no date; `zone` is the brand's IANA zone, for dates that name none.
-    `occurrence` counts equal rows within one file, from 1. Without a column for the external id the
-    identity is the row's `fingerprint` with it, so importing a file again adds nothing, and two equal rows
-    of one file stay two feedbacks. An unusable phone or email loses only itself: `raw["_problems"]` tells.
-    """
-    raw: dict[str, Any] = storable(row)
-    cells = {
-        field: value
-        for field, column in columns.mapped().items()
-        if (value := _cell(raw, column)) is not None
-    }
-    own: dict[str, Callable[[Any], Any]] = {
-        "rating": lambda value: _rating(value, columns.scale),
-        "occurred_at": lambda value: parse_when(value, now=now, zone=zone, formats=columns.date_formats),
-    }
-    read: dict[str, Any] = {}
-    wrong: list[FieldProblem] = []
-    dropped: list[FieldProblem] = []
-    for field, value in cells.items():
-        try:
-            read[field] = (_READERS.get(field) or own[field])(value)
-        except ValueError as error:
-            told, _, fix = str(error).partition(": ")
-            if field in _CONTACTS:  # never shown, not even masked: their readers' messages say enough
-                dropped.append(FieldProblem(field, told, fix))
-            else:
-                wrong.append(FieldProblem(field, f"{mask(str(value))[:_SHOWN]!r}: {told}", fix))
-    wrong += _missing(columns, cells)
-    if wrong:
-        return Rejected(source, location, fingerprint(raw, occurrence), tuple(wrong), raw)
-    if columns.external_id is None:
-        read["external_id"] = fingerprint(raw, occurrence)
-    if "occurred_at" not in read:
-        read["occurred_at"] = now.astimezone(UTC)
-    if dropped:
-        raw["_problems"] = [asdict(problem) for problem in dropped]
-    return Feedback(source=source, scale=columns.scale, raw=raw, **read)
+    """What the `Gate` makes of a single row."""
+    return Gate(columns, source=source, now=now, zone=zone).read(
+        row, location=location, occurrence=occurrence
+    )
 
 
 def _missing(columns: Columns, cells: Mapping[str, Any]) -> Iterator[FieldProblem]:
@@ -162,7 +183,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _rating(value: Any, scale: Scale) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, _NUMBER) and not isinstance(value, bool):
         rating, out_of = _float(value), None
     else:
         found = _RATING.fullmatch(_text(value))

@@ -168,7 +168,7 @@ def _prepare_sqlite(engine: Engine) -> None:
             "foreign_keys = ON",
             # What is sealed, or forgotten, must not stay behind in clear in the free parts of the file.
             "secure_delete = ON",
-            "cache_size = -65536",
+            "cache_size = -16384",
         ):
             connection.execute(f"PRAGMA {pragma}")
         _use_wal(connection)

@@ -4,16 +4,15 @@ Rendered once for each engine. An `executemany` would prepare and send every row
 than all else it does with the database.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import CursorResult, Dialect
 
+from amends.sealing import to_json
 from amends.store.engine import Tx
 from amends.store.sealed import Sealed
 from amends.store.sql import kept, upsert
@@ -87,7 +86,7 @@ def _extracted(columns: Sequence[sa.Column[Any]]) -> sa.FromClause:
 
 def _documents(columns: Sequence[sa.Column[Any]], dialect: Dialect) -> Callable[[Any], str]:
     """Writes the document: arrays for SQLite, which picks values by their place, and objects for PostgreSQL."""
-    names = [column.name for column in columns]
+    names = [str(column.name) for column in columns]  # of SQLAlchemy's own kind of text
     converts = [
         (place, convert)
         for place, column in enumerate(columns)
@@ -101,17 +100,7 @@ def _documents(columns: Sequence[sa.Column[Any]], dialect: Dialect) -> Callable[
             for row in stored:
                 row[place] = convert(row[place])
         if dialect.name == "sqlite":
-            return _encoder.encode(stored)
-        return _encoder.encode([dict(zip(names, row, strict=True)) for row in stored])
+            return to_json(stored)
+        return to_json([dict(zip(names, row, strict=True)) for row in stored])
 
     return document
-
-
-def _iso(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"a {type(value).__name__} cannot be stored as JSON")
-
-
-# Kept, because making an encoder takes longer than using it.
-_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_iso)

@@ -1,17 +1,18 @@
 """The inbox: feedback is committed here before anything else happens to it (DESIGN 4.1)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
 
 from amends.domain.contacts import normalise_email, normalise_phone
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
-from amends.store.bulk import among, fill_in, insert_new
+from amends.store.bulk import Packed, among, columns_of, fill_in, insert_new, listed, pack
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows
 from amends.store.schema import customers, feedbacks, quarantine
@@ -68,48 +69,107 @@ def hashed_contact(tx: Tx, contact: str) -> str:
     )
 
 
-def receive(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
-    """Store `batch`; what was received before is left as it is. Returns how many were new."""
-    if not batch:
-        return 0
-    batch = _without_forgotten(tx, batch)
-    if not batch:
-        return 0
-    people = _customer_ids(tx, batch)
-    rows = [
-        {
-            "journey": journey,
-            "source": feedback.source,
-            "external_id": feedback.external_id,
-            "customer_id": people[customer_key(feedback)],
-            "received_at": now,
-            "occurred_at": feedback.occurred_at,
-            "scale": feedback.scale.value,
-            "rating": feedback.rating,
-            "text": feedback.text,
-            "order_ref": feedback.order_ref,
-            "branch": feedback.branch,
-            "product": feedback.product,
-            "raw": dict(feedback.raw),
-        }
-        for feedback in batch
-    ]
-    return insert_new(tx, feedbacks, rows)
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A batch made ready to be stored: what takes the processor's time is done, and needed no transaction."""
+
+    batch: Sequence[Feedback]
+    ids: str
+    people: Packed
+    feedbacks: Packed
+    zalo_uids: Sequence[str]
 
 
-def _without_forgotten(tx: Tx, batch: Sequence[Feedback]) -> Sequence[Feedback]:
-    """Leave out what we hold without its person: the same file again must not bring their contact back."""
-    query = (
-        sa.select(feedbacks.c.source, feedbacks.c.external_id)
-        .join(customers, customers.c.id == feedbacks.c.customer_id)
-        .where(
-            feedbacks.c.source.in_(sorted({feedback.source for feedback in batch})),
-            among(tx, feedbacks.c.external_id, [feedback.external_id for feedback in batch]),
-            customers.c.forgotten_at.is_not(None),
-        )
+def ready(dialect: Dialect, batch: Sequence[Feedback]) -> Ready:
+    """Raises KeyProblem when there are no keys to seal it with."""
+    keys = [customer_key(feedback) for feedback in batch]
+    people = _people(keys, batch)
+    keyring = keyring_of(dialect).keys
+    hashed = {key: keyring.hash(key) for key in people}
+    # Sorted, so that two imports that share customers lock them in the same order.
+    told = sorted((hashed[key], *person) for key, person in people.items())
+    return Ready(
+        batch,
+        listed([feedback.external_id for feedback in batch]),
+        pack(dialect, {column: [one[place] for one in told] for place, column in enumerate(_TOLD)}),
+        pack(
+            dialect,
+            {
+                customers.c.key: [hashed[key] for key in keys],
+                feedbacks.c.source: [feedback.source for feedback in batch],
+                feedbacks.c.external_id: [feedback.external_id for feedback in batch],
+                feedbacks.c.occurred_at: [feedback.occurred_at for feedback in batch],
+                feedbacks.c.scale: [feedback.scale.value for feedback in batch],
+                feedbacks.c.rating: [feedback.rating for feedback in batch],
+                feedbacks.c.text: [feedback.text for feedback in batch],
+                feedbacks.c.order_ref: [feedback.order_ref for feedback in batch],
+                feedbacks.c.branch: [feedback.branch for feedback in batch],
+                feedbacks.c.product: [feedback.product for feedback in batch],
+                feedbacks.c.raw: [dict(feedback.raw) for feedback in batch],
+            },
+        ),
+        [uid for person in people.values() if (uid := person[_ZALO_UID])],
     )
-    forgotten = {(row.source, row.external_id) for row in tx.execute(query)}
-    return [feedback for feedback in batch if (feedback.source, feedback.external_id) not in forgotten]
+
+
+_OF_A_PERSON = ("name", "phone", "email", "zalo_uid", "language")
+_ZALO_UID = _OF_A_PERSON.index("zalo_uid")
+_TOLD = [customers.c[name] for name in ("key", *_OF_A_PERSON, "reference")]
+Told = list[str | None]
+"""What a batch tells of a person: `_OF_A_PERSON`, and their reference."""
+
+
+def _people(keys: Sequence[str], batch: Sequence[Feedback]) -> dict[str, Told]:
+    """Whom the batch tells of, by `customer_key`; what comes first counts."""
+    people: dict[str, Told] = {}
+    for key, feedback in zip(keys, batch, strict=True):
+        told: Told = [
+            feedback.customer_name or None,
+            feedback.phone or None,
+            feedback.email or None,
+            feedback.zalo_uid or None,
+            feedback.language or None,
+            None if feedback.phone or feedback.email else _reference(feedback),
+        ]
+        known = people.get(key)
+        people[key] = told if known is None else [old or new for old, new in zip(known, told, strict=True)]
+    return people
+
+
+def receive(tx: Tx, journey: str, batch: Sequence[Feedback] | Ready, now: datetime) -> int:
+    """Store `batch`; what was received before is left as it is. Returns how many were new."""
+    made = batch if isinstance(batch, Ready) else ready(tx.dialect, batch)
+    if not made.batch:
+        return 0
+    if forgotten := _forgotten(tx, made):
+        kept = [one for one in made.batch if (one.source, one.external_id) not in forgotten]
+        made = ready(tx.dialect, kept)
+    # Whoever comes anew is no longer forgotten; an opt-out stands.
+    fill_in(tx, customers, made.people, key="key", gaps=_OF_A_PERSON, cleared=["forgotten_at"])
+    if made.zalo_uids:
+        zalo_users.link_imported(tx, made.zalo_uids)
+    return insert_new(
+        tx,
+        feedbacks,
+        made.feedbacks,
+        lambda fresh: {
+            "journey": journey,
+            "customer_id": sa.select(customers.c.id).where(customers.c.key == fresh["key"]).scalar_subquery(),
+            "received_at": now,
+        },
+    )
+
+
+def _forgotten(tx: Tx, made: Ready) -> set[tuple[str, str]]:
+    """What we hold without its person: the same file again must not bring their contact back."""
+    # No join: it might begin with all whom we have ever forgotten.
+    theirs = sa.select(customers.c.forgotten_at).where(customers.c.id == feedbacks.c.customer_id)
+    query = sa.select(feedbacks.c.source, feedbacks.c.external_id).where(
+        feedbacks.c.source.in_(sorted({feedback.source for feedback in made.batch})),
+        among(tx, feedbacks.c.external_id, made.ids),
+        theirs.scalar_subquery().is_not(None),
+    )
+    return {(row.source, row.external_id) for row in tx.execute(query)}
 
 
 def attach(
@@ -131,7 +191,7 @@ def attach(
         "case_id": case_id,
         "routed_at": now,
     }
-    insert_new(tx, feedbacks, [row])
+    insert_new(tx, feedbacks, pack(tx.dialect, columns_of(feedbacks, [row])))
 
 
 def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[str]:
@@ -159,63 +219,6 @@ def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> in
     return int(tx.execute(sa.select(customers.c.id).where(customers.c.key == key)).scalar_one())
 
 
-def _customer_ids(tx: Tx, batch: Sequence[Feedback]) -> dict[str, int]:
-    """The customers of the batch by `customer_key`, made or completed as far as it tells of them."""
-    people: dict[str, dict[str, Any]] = {}
-    for feedback in batch:
-        person = people.setdefault(
-            customer_key(feedback),
-            {
-                "name": None,
-                "phone": None,
-                "email": None,
-                "zalo_uid": None,
-                "language": None,
-                "reference": None if feedback.phone or feedback.email else _reference(feedback),
-            },
-        )
-        for column, value in (
-            ("name", feedback.customer_name),
-            ("phone", feedback.phone),
-            ("email", feedback.email),
-            ("zalo_uid", feedback.zalo_uid),
-            ("language", feedback.language),
-        ):
-            person[column] = person[column] or value
-    keys = {hashed_key(tx, key): key for key in people}
-    known = _known_people(tx, list(keys))
-    # Sorted, so that two imports that share customers lock them in the same order.
-    told = [
-        {"key": hashed, **people[key]}
-        for hashed, key in sorted(keys.items())
-        if _tells(people[key], known.get(hashed))
-    ]
-    # Whoever comes anew is no longer forgotten; an opt-out stands.
-    fill_in(tx, customers, told, key="key", gaps=_OF_A_PERSON, cleared=["forgotten_at"])
-    known |= _known_people(tx, [row["key"] for row in told if row["key"] not in known])
-    ids = {key: known[hashed].id for hashed, key in keys.items()}
-    if uids := [str(person["zalo_uid"]) for person in people.values() if person["zalo_uid"]]:
-        zalo_users.link_imported(tx, uids)
-    return ids
-
-
-_OF_A_PERSON = ("name", "phone", "email", "zalo_uid", "language")
-
-
-def _known_people(tx: Tx, keys: Sequence[str]) -> dict[str, Any]:
-    """Id and gaps of the customers with these hashed keys."""
-    if not keys:
-        return {}
-    gaps = (customers.c[name].is_(None).label(name) for name in _OF_A_PERSON)
-    query = sa.select(customers.c.key, customers.c.id, *gaps).where(among(tx, customers.c.key, keys))
-    return {row.key: row for row in tx.execute(query)}
-
-
-def _tells(person: Mapping[str, Any], known: Any | None) -> bool:
-    """Whether the batch tells anything of the person that we do not know."""
-    return known is None or any(person[name] and getattr(known, name) for name in _OF_A_PERSON)
-
-
 def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> int:
     """Keep bad input with its reasons; the same bad row again is the same entry. Returns how many were new."""
     rows = [
@@ -230,7 +233,7 @@ def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> in
         }
         for bad in batch
     ]
-    return insert_new(tx, quarantine, rows)
+    return insert_new(tx, quarantine, pack(tx.dialect, columns_of(quarantine, rows)))
 
 
 @dataclass(frozen=True, slots=True)

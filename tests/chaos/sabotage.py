@@ -46,7 +46,8 @@ def _send_again() -> None:
 def _lose_rows() -> None:
     receive = inbox.receive
 
-    def forget(tx: Tx, journey: str, batch: Sequence[Feedback], now: datetime) -> int:
-        return receive(tx, journey, batch[1:], now)
+    def forget(tx: Tx, journey: str, batch: Sequence[Feedback] | inbox.Ready, now: datetime) -> int:
+        rows = batch.batch if isinstance(batch, inbox.Ready) else batch
+        return receive(tx, journey, rows[1:], now)
 
     inbox.receive = forget

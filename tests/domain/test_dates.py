@@ -43,6 +43,17 @@ def test_iso_and_day_first_need_no_format(moment: datetime, separator: str, padd
         assert parse_when(text, now=NOW, zone=ZONE) == moment, text
 
 
+@given(
+    st.datetimes(datetime(1990, 1, 3), datetime(2026, 11, 22)),  # noqa: DTZ001 - clocks on a wall
+    st.sampled_from([ZONE, "America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "UTC"]),
+)
+def test_a_date_without_a_zone_is_what_the_clocks_of_the_zone_showed(wall: datetime, zone: str) -> None:
+    """In the hour that a clock is set back it is the first of the two, as `datetime` has it."""
+    read = parse_when(wall.isoformat(" "), now=NOW, zone=zone)
+    assert read == wall.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    assert read.tzinfo is UTC
+
+
 @given(moments)
 def test_epochs_in_seconds_and_milliseconds_as_numbers_and_texts(moment: datetime) -> None:
     seconds = int(moment.timestamp())

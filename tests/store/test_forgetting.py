@@ -1,5 +1,6 @@
 """Erasure: nothing that names the person is left anywhere, and nothing that is counted has changed."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -149,6 +150,16 @@ def test_a_new_rating_of_theirs_is_a_new_customers(store: Store) -> None:
         assert (row.opted_out_at, row.forgotten_at, row.email) == (None, None, MAIL)
         owner = sa.select(feedbacks.c.customer_id).where(feedbacks.c.external_id == "r1")
         assert tx.execute(owner).scalar_one() != anew
+
+
+def test_the_same_id_of_another_source_is_not_taken_for_theirs(store: Store) -> None:
+    with store.begin() as tx:
+        plant(tx, her_feedback())
+    forget(store)
+    theirs = her_feedback()
+    others = [replace(theirs, source="other"), replace(theirs, external_id="r77")]
+    with store.begin() as tx:
+        assert inbox.receive(tx, "complaint", others, LATER) == 2
 
 
 def test_twice_is_once_and_a_stranger_is_nothing(store: Store) -> None:

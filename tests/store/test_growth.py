@@ -279,7 +279,9 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "retention.customers_before": lambda tx: retention.customers_before(tx, OLD, 2, NINE),
     "retention.feedback_texts_before": lambda tx: retention.feedback_texts_before(tx, NINE + HOUR, 5),
     "forgetting.anonymise": lambda tx: forgetting.anonymise(tx, [7], Deed(NINE, "mai", "forget", "")),
-    "inbox.receive: whom we have forgotten": lambda tx: inbox._without_forgotten(tx, [feedback("7")]),
+    "inbox.receive: whom we have forgotten": lambda tx: inbox._forgotten(
+        tx, inbox.ready(tx.dialect, [feedback("7")])
+    ),
     "upkeep.open_cases": lambda tx: upkeep.open_cases(tx, "complaint", 7, 2),
     "upkeep.stranded": lambda tx: upkeep.stranded(tx, "complaint", NINE, 10),
     "ledger.doubts": lambda tx: ledger.doubts(tx, "complaint", "zns", 10, 7),

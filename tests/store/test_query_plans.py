@@ -94,5 +94,6 @@ async def test_no_statement_of_a_sweep_reads_a_growing_table_whole(
 
     with store.engine.begin() as tx:
         tx.exec_driver_sql("DROP INDEX ix_agenda_due")
+    store.engine.dispose()  # SQLite's driver keeps the last hundred statements, explanations of plans among them
     claims = {sql: tables for sql, tables in read_whole(store, statements).items() if "agenda" in tables}
     assert claims, "without its index, the look for what is due reads the agenda whole, and this test sees it"
