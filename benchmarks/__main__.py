@@ -33,7 +33,8 @@ def main() -> int:
     arguments = parser.parse_args()
     parts: dict[str, Part] = {}
     failed: list[str] = []
-    started = time.monotonic()
+    started, commit = time.monotonic(), _commit()
+    known: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
     for name in arguments.only or PARTS:
         print(f"{name}:", file=sys.stderr)
         part = _run(name, arguments.size)
@@ -43,8 +44,10 @@ def main() -> int:
             continue
         show(part)
         parts[name] = part
-    if not arguments.only and arguments.size is not Size.SMOKE:
-        _keep(parts, failed, arguments.size, time.monotonic() - started)
+        if not arguments.only and arguments.size is not Size.SMOKE:
+            # After each part: who breaks a long run off has what it has measured.
+            told = {"failed": failed, "machine": _machine(), "commit": commit, "size": str(arguments.size)}
+            _keep(parts, told | {"seconds": round(time.monotonic() - started)}, known)
     return 1 if failed else 0
 
 
@@ -57,33 +60,34 @@ def _run(name: str, size: Size) -> Part | None:
         return Part.from_json(out.read_text("utf-8")) if done.returncode == 0 and out.exists() else None
 
 
-def _keep(parts: dict[str, Part], failed: list[str], size: Size, seconds: float) -> None:
+def _keep(parts: dict[str, Part], run: dict[str, Any], known: dict[str, Any]) -> None:
     """Write `latest.json`, and the tables into the section of the page that is this size's.
 
-    What this run has not measured, `latest.json` keeps from the run before, and says under `earlier` from which.
+    What this run has not measured, `latest.json` keeps from `known`, what it was before, and says under `earlier` from
+    which run.
     """
+    at, size = f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}", run["size"]
     figures: dict[str, Any] = {
         name: figure for part in parts.values() for name, figure in part.figures.items()
     }
-    machine, commit, at = _machine(), _commit(), f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}"
-    known: dict[str, Any] = json.loads(LATEST.read_text("utf-8")) if LATEST.exists() else {}
-    run = {"commit": known.get("commit"), "size": known.get("size"), "at": known.get("at")}
+    before = {name: known.get(name) for name in ("commit", "size", "at")}
     earlier = {
-        name: known.get("earlier", {}).get(name, run)
+        name: known.get("earlier", {}).get(name, before)
         for name, figure in known.items()
         if isinstance(figure, float | int) and name not in {*figures, "seconds"}
     }
-    told = {**figures, **{name: known[name] for name in earlier}, "failed": failed, "machine": machine}
-    told |= {"commit": commit, "size": str(size), "at": at, "seconds": round(seconds), "earlier": earlier}
+    told = {**figures, **{name: known[name] for name in earlier}, **run, "at": at, "earlier": earlier}
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    head = f"{machine}; commit `{commit}`; `{size}`, {seconds / 60:.0f} minutes, {at[:10]}."
-    if failed:
-        head += f" These parts failed, and have no figures: {', '.join(failed)}."
+    head = (
+        f"{run['machine']}; commit `{run['commit']}`; `{size}`, {run['seconds'] / 60:.0f} minutes, {at[:10]}."
+    )
+    if run["failed"]:
+        head += f" These parts failed, and have no figures: {', '.join(run['failed'])}."
     first, last = (mark.format(size=size) for mark in (FROM, TO))
-    before, _, rest = PAGE.read_text("utf-8").partition(first)
-    after = rest.partition(last)[2]
-    PAGE.write_text(f"{before}{first}\n\n{head}\n\n{markdown(parts)}\n\n{last}{after}", "utf-8")
+    above, _, rest = PAGE.read_text("utf-8").partition(first)
+    below = rest.partition(last)[2]
+    PAGE.write_text(f"{above}{first}\n\n{head}\n\n{markdown(parts)}\n\n{last}{below}", "utf-8")
     print(f"kept in {LATEST.relative_to(ROOT)} and {PAGE.relative_to(ROOT)}", file=sys.stderr)
 
 
