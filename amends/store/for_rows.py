@@ -1,7 +1,6 @@
 """Statements about many rows at once, which travel as one JSON document: one parameter, however many there are.
 
-Rendered once for each engine. An `executemany` would prepare and send every row by itself, which costs a sweep more
-than all else it does with the database.
+Rendered once for each engine. An `executemany` would prepare and send every row by itself (ADR 0014).
 """
 
 from collections.abc import Callable, Sequence
