@@ -1,4 +1,4 @@
-"""What every HTTP connector shares: one client, time-outs, pacing, short retries, and an honest "unknown".
+"""What every HTTP connector shares: connections, time-outs, pacing, short retries, and an honest "unknown".
 
 Three rings of retry (DESIGN 5.5): this is the innermost, for trouble that passes within seconds. A request
 is repeated here only if it surely was not taken or is safe to repeat; everything longer is the ledger's
@@ -22,6 +22,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from tenacity.wait import wait_exponential_jitter
 
 from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.clients import ONE_CONNECTION, Clients
 from connectors.egress import Gate, HostRefused
 from connectors.errors import NeedsHuman, VendorUnavailable
 from connectors.fence import TOO_LATE, fence
@@ -38,7 +39,6 @@ LONGEST_WAIT_S = 5.0
 _NEVER_LEFT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
-    httpx.PoolTimeout,
     httpx.ProxyError,
 )
 _BAD_SETTINGS = Outcome(
@@ -106,7 +106,7 @@ def _tls() -> ssl.SSLContext:
 class HttpApi:
     """One vendor's HTTP API for one event loop. Use as `async with`; opened once per sweep.
 
-    `AsyncClient` and `AsyncLimiter` belong to the loop they first run in, hence they are made on entering.
+    Clients and `AsyncLimiter` belong to the loop they first run in, hence they are made on entering.
     `gate` says which hosts it may reach. Redirects are never followed: they would carry the access token away.
     """
 
@@ -123,39 +123,36 @@ class HttpApi:
         self.clock = clock
         self.limits = limits or Limits()
         self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._clients: Clients | None = None
         self._limiter: AsyncLimiter | None = None
 
     def __repr__(self) -> str:
         return f"HttpApi({self.vendor!r})"
 
     async def __aenter__(self) -> Self:
-        limits = self.limits
-        self._client = httpx.AsyncClient(
-            timeout=httpx.Timeout(limits.timeout_s, connect=min(limits.timeout_s, 5)),
-            follow_redirects=False,
-            # As a hook and not as a transport of its own, which would switch off the proxies of the environment.
-            event_hooks={"request": [self.gate]},
-            # Idle connections are dropped before the usual server does (5 s and more): a request written to
-            # a connection the server is just closing would be an unknown send for no good reason.
-            limits=httpx.Limits(
-                max_connections=limits.connections,
-                max_keepalive_connections=limits.connections,
-                keepalive_expiry=2.5,
-            ),
-            transport=self._transport,
-            verify=_tls(),
-        )
-        rate = limits.per_second
+        rate = self.limits.per_second
+        self._clients = Clients(self._new_client, self.limits.connections)
         self._limiter = AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(1, 1 / rate)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.aclose()
-        self._client = self._limiter = None
+        if self._clients is not None:
+            await self._clients.close()
+        self._clients = self._limiter = None
+
+    def _new_client(self) -> httpx.AsyncClient:
+        timeout_s = self.limits.timeout_s
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 5)),
+            follow_redirects=False,
+            # As a hook and not as a transport of its own, which would switch off the proxies of the environment.
+            event_hooks={"request": [self.gate]},
+            limits=ONE_CONNECTION,
+            transport=self._transport,
+            verify=_tls(),
+        )
 
     async def write(
         self,
@@ -248,7 +245,7 @@ class HttpApi:
         return await retrying(again)
 
     async def _request(self, method: str, url: str, *, repeatable: bool, **parts: Any) -> httpx.Response:
-        if self._client is None or self._limiter is None:
+        if self._clients is None or self._limiter is None:
             raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
         await self._limiter.acquire()
         if not repeatable and fence().leave_before is not None:
@@ -257,7 +254,7 @@ class HttpApi:
         try:
             # httpx times each read; a server that drips one byte a second needs a deadline of its own.
             async with asyncio.timeout(2 * self.limits.timeout_s):
-                response = await self._client.request(method, _known_url(url), **parts)
+                response = await self._clients.request(method, _known_url(url), **parts)
         except HostRefused as refusal:
             raise _NeverMadeError(_not_there(refusal)) from None
         # `from None` throughout: an httpx exception holds the request and with it the token.
