@@ -1,7 +1,7 @@
 """Detect: take in what the sources have, judge each feedback, and open or join cases."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from amends.domain.detection import Judgement, Verdict, joins, judge, too_old
@@ -129,49 +129,89 @@ def _record_answers(
     ]
 
 
+@dataclass(slots=True)
+class _Complaint:
+    """A case, open already or about to be opened, and the bad ratings that open it or join it, oldest first."""
+
+    is_new: bool
+    order_ref: str | None
+    stars: int
+    last_feedback_at: datetime
+    case_id: int = 0
+    """0 until it is opened."""
+    ratings: list[tuple[Unrouted, str]] = field(default_factory=list)
+    """Each with the reason why it is bad."""
+
+    def add(self, feedback: Unrouted, judgement: Judgement) -> None:
+        self.ratings.append((feedback, judgement.reason))
+        self.stars = min(self.stars, judgement.stars or self.stars)
+        self.last_feedback_at = max(self.last_feedback_at, feedback.occurred_at)
+
+
 def _judge_ratings(tx: Tx, sweep: Sweep, ratings: Sequence[Unrouted], now: datetime) -> list[Route]:
-    judged = [(feedback, _judgement(feedback, sweep, now)) for feedback in ratings]
-    bad = {feedback.customer_id for feedback, judgement in judged if judgement.verdict is Verdict.CASE}
-    known: dict[int, list[cases.OpenCase]] = {}
-    for case in cases.open_cases(tx, sweep.journey.name, sorted(bad)) if bad else []:
-        known.setdefault(case.customer_id, []).append(case)
-    routes, lines, items, doubted = [], [], [], []
-    lost = restored.last_restore(tx) if bad else None
-    for feedback, judgement in sorted(judged, key=lambda pair: (pair[0].occurred_at, pair[0].id)):
-        if judgement.verdict is not Verdict.CASE:
+    routes, bad = [], []
+    for feedback in ratings:
+        judgement = _judgement(feedback, sweep, now)
+        if judgement.verdict is Verdict.CASE:
+            bad.append((feedback, judgement))
+        else:
             routes.append(Route(feedback.id, judgement.verdict, judgement.reason))
-            continue
-        open_cases = known.setdefault(feedback.customer_id, [])
-        joined = next((case for case in open_cases if _same_complaint(case, feedback, sweep)), None)
-        if joined is not None:
-            stars = min(joined.stars, judgement.stars or joined.stars)
-            severity = sweep.journey.tickets.severity(stars)
-            cases.join_feedback(tx, joined.id, feedback.occurred_at, stars, severity)
-            latest = max(joined.last_feedback_at, feedback.occurred_at)
-            open_cases[open_cases.index(joined)] = replace(joined, last_feedback_at=latest, stars=stars)
-            lines.append(
-                timeline.Entry(joined.id, now, "case.joined", f"{feedback.source}: {judgement.reason}")
-            )
-            routes.append(Route(feedback.id, Verdict.CASE, f"joined: {judgement.reason}", joined.id))
-            continue
-        stars = judgement.stars or 1
-        new = _new_case(sweep, feedback, stars, now)
-        case_id = cases.create(tx, replace(new, id=restored.next_case_id(tx, lost)) if lost else new)
-        if lost and feedback.occurred_at <= lost.until:
-            doubted.append(case_id)
-        open_cases.append(
-            cases.OpenCase(case_id, feedback.customer_id, feedback.occurred_at, feedback.order_ref, stars)
-        )
-        lines.append(timeline.Entry(case_id, now, "case.opened", f"{feedback.source}: {judgement.reason}"))
-        routes.append(Route(feedback.id, Verdict.CASE, judgement.reason, case_id))
-        items += [
-            agenda.Item(case_id, sweep.journey.name, step, 0, now)
-            for step in (Step.ACKNOWLEDGE, Step.OPEN_TICKET)
-        ]
-    agenda.plan(tx, items)
+    return routes + _open_or_join(tx, sweep, _complaints(tx, sweep, bad), now) if bad else routes
+
+
+def _complaints(tx: Tx, sweep: Sweep, bad: Sequence[tuple[Unrouted, Judgement]]) -> list[_Complaint]:
+    """Whose each bad rating is: an open case's, a new one's, or one's that an earlier of them opens. Oldest first."""
+    known: dict[int, list[_Complaint]] = {}
+    touched = []
+    for case in cases.open_cases(
+        tx, sweep.journey.name, sorted({feedback.customer_id for feedback, _ in bad})
+    ):
+        complaint = _Complaint(False, case.order_ref, case.stars, case.last_feedback_at, case.id)
+        known.setdefault(case.customer_id, []).append(complaint)
+    for feedback, judgement in sorted(bad, key=lambda pair: (pair[0].occurred_at, pair[0].id)):
+        theirs = known.setdefault(feedback.customer_id, [])
+        found = next((one for one in theirs if _same_complaint(one, feedback, sweep)), None)
+        if found is None:
+            found = _Complaint(True, feedback.order_ref, judgement.stars or 1, feedback.occurred_at)
+            theirs.append(found)
+        if not found.ratings:
+            touched.append(found)
+        found.add(feedback, judgement)
+    return touched
+
+
+def _open_or_join(tx: Tx, sweep: Sweep, complaints: Sequence[_Complaint], now: datetime) -> list[Route]:
+    new = [complaint for complaint in complaints if complaint.is_new]
+    lost = restored.last_restore(tx)
+    number = restored.next_case_id(tx, lost) if new else None
+    opening = [
+        _new_case(sweep, complaint, now, number and number + place) for place, complaint in enumerate(new)
+    ]
+    for complaint, case_id in zip(new, cases.create(tx, opening), strict=True):
+        complaint.case_id = case_id
+    routes, lines = [], []
+    for complaint in complaints:
+        case_id = complaint.case_id
+        if not complaint.is_new:
+            severity = sweep.journey.tickets.severity(complaint.stars)
+            cases.join_feedback(tx, case_id, complaint.last_feedback_at, complaint.stars, severity)
+        for place, (feedback, reason) in enumerate(complaint.ratings):
+            opens = complaint.is_new and place == 0
+            event = "case.opened" if opens else "case.joined"
+            lines.append(timeline.Entry(case_id, now, event, f"{feedback.source}: {reason}"))
+            routes.append(Route(feedback.id, Verdict.CASE, reason if opens else f"joined: {reason}", case_id))
     timeline.append(tx, lines)
-    for case_id in doubted:
-        restored.doubt(tx, case_id, Step.ACKNOWLEDGE, 0, now)
+    agenda.plan(
+        tx,
+        [
+            agenda.Item(complaint.case_id, sweep.journey.name, step, 0, now)
+            for complaint in new
+            for step in (Step.ACKNOWLEDGE, Step.OPEN_TICKET)
+        ],
+    )
+    for complaint in new:
+        if lost and complaint.ratings[0][0].occurred_at <= lost.until:
+            restored.doubt(tx, complaint.case_id, Step.ACKNOWLEDGE, 0, now)
     return routes
 
 
@@ -182,21 +222,24 @@ def _judgement(feedback: Unrouted, sweep: Sweep, now: datetime) -> Judgement:
     return judgement
 
 
-def _same_complaint(case: cases.OpenCase, feedback: Unrouted, sweep: Sweep) -> bool:
-    same_order = feedback.order_ref is not None and feedback.order_ref == case.order_ref
-    return same_order or joins(case.last_feedback_at, feedback.occurred_at, sweep.journey)
+def _same_complaint(complaint: _Complaint, feedback: Unrouted, sweep: Sweep) -> bool:
+    same_order = feedback.order_ref is not None and feedback.order_ref == complaint.order_ref
+    return same_order or joins(complaint.last_feedback_at, feedback.occurred_at, sweep.journey)
 
 
-def _new_case(sweep: Sweep, feedback: Unrouted, stars: int, now: datetime) -> cases.NewCase:
+def _new_case(sweep: Sweep, complaint: _Complaint, now: datetime, number: int | None) -> cases.NewCase:
+    """As its ratings are: the first says what it is about, the worst how severe it is."""
+    first = complaint.ratings[0][0]
     return cases.NewCase(
         sweep.journey.name,
         sweep.version_id,
-        feedback.customer_id,
+        first.customer_id,
         now,
-        feedback.occurred_at,
-        stars,
-        sweep.journey.tickets.severity(stars),
-        feedback.order_ref,
-        feedback.branch,
-        feedback.product,
+        complaint.last_feedback_at,
+        complaint.stars,
+        sweep.journey.tickets.severity(complaint.stars),
+        first.order_ref,
+        first.branch,
+        first.product,
+        number,
     )

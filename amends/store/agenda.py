@@ -44,7 +44,7 @@ def plan(tx: Tx, items: Iterable[Item]) -> None:
     )
 
 
-_PLAN = insert_of(agenda, "case_id", "journey", "step", "ordinal", "due_at", on_conflict=if_new)
+_PLAN = insert_of(agenda, "case_id", "journey", "step", "ordinal", "due_at", ending=if_new)
 
 
 _DUE = sa.select(agenda.c.id, agenda.c.case_id, agenda.c.ordinal).where(

@@ -11,7 +11,7 @@ from amends.domain.case import Case, Customer, SurveyResult, Ticket, TicketState
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
-from amends.store.for_rows import ForRows
+from amends.store.for_rows import ForRows, insert_of
 from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
 from amends.store.sql import rendered
 from amends.store.types import UtcDateTime
@@ -75,25 +75,53 @@ def newest_open(tx: Tx, customer_id: int) -> Found | None:
     return Found(row.id, row.journey) if row else None
 
 
-def create(tx: Tx, new: NewCase) -> int:
-    """Open a case; returns its id."""
-    values = {
-        "journey": new.journey,
-        "version_id": new.version_id,
-        "customer_id": new.customer_id,
-        "opened_at": new.opened_at,
-        "last_feedback_at": new.feedback_at,
-        "stars": new.stars,
-        "severity": new.severity.value,
-        "order_ref": new.order_ref,
-        "branch": new.branch,
-        "product": new.product,
-        **({"id": new.id} if new.id is not None else {}),
-    }
-    return int(tx.execute(_OPEN, values).scalar_one())
+def create(tx: Tx, new: Sequence[NewCase]) -> list[int]:
+    """Open these cases; returns their ids, in their order. All of them bring an id, or none does."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            case.journey,
+            case.version_id,
+            case.customer_id,
+            case.opened_at,
+            case.feedback_at,
+            case.stars,
+            case.severity.value,
+            case.order_ref,
+            case.branch,
+            case.product,
+        )
+        for case in new
+    ]
+    if new and new[0].id is not None:
+        opened = _OPEN_NUMBERED.execute(tx, [(*row, case.id) for row, case in zip(rows, new, strict=True)])
+    else:
+        opened = _OPEN.execute(tx, rows)
+    made = sorted((id_, customer_id) for id_, customer_id in opened) if opened else []
+    if [customer_id for _, customer_id in made] != [case.customer_id for case in new]:
+        raise RuntimeError("the database has not numbered new cases in their order")
+    return [id_ for id_, _ in made]
 
 
-_OPEN = cases.insert().returning(cases.c.id)
+_NEW = (
+    "journey",
+    "version_id",
+    "customer_id",
+    "opened_at",
+    "last_feedback_at",
+    "stars",
+    "severity",
+    "order_ref",
+    "branch",
+    "product",
+)
+
+
+def _returning_ids(insert: Any) -> Any:
+    return insert.returning(cases.c.id, cases.c.customer_id)
+
+
+_OPEN = insert_of(cases, *_NEW, ending=_returning_ids)
+_OPEN_NUMBERED = insert_of(cases, *_NEW, "id", ending=_returning_ids)
 
 
 def join_feedback(tx: Tx, case_id: int, occurred_at: datetime, stars: int, severity: Severity) -> None:

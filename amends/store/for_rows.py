@@ -39,22 +39,25 @@ class ForRows:
 def insert_of(
     table: sa.Table,
     *columns: str,
-    on_conflict: Callable[[Any], Any] = lambda insert: insert,
+    ending: Callable[[Any], Any] = lambda insert: insert,
     **terms: sa.ColumnElement[Any],
 ) -> ForRows:
-    """INSERT of rows with these columns; `terms` are columns that have one value for all."""
+    """INSERT of rows with these columns; `terms` are columns that have one value for all.
+
+    `ending` adds what is to happen on a conflict, and what is returned.
+    """
 
     def build(tx: Tx, fresh: sa.FromClause) -> sa.Executable:
         source = sa.select(*fresh.c, *terms.values())
         # Without WHERE, SQLite takes the conflict clause for a join's.
         insert = upsert(tx, table).from_select([*columns, *terms], source.where(sa.true()))
-        return on_conflict(insert)  # type: ignore[no-any-return]
+        return ending(insert)  # type: ignore[no-any-return]
 
     return ForRows([table.c[name] for name in columns], build)
 
 
 def if_new(insert: Any) -> Any:
-    """For `on_conflict`: what is there already stays as it is."""
+    """For `ending`: what is there already stays as it is."""
     return insert.on_conflict_do_nothing()
 
 

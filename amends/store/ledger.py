@@ -166,7 +166,7 @@ _BEGIN = insert_of(
     "tracking_id",
     "policy",
     "template_id",
-    on_conflict=_take_up_again,
+    ending=_take_up_again,
     state=sa.literal(EffectState.SENDING.value),
     attempts=sa.literal(1),
     owner=sa.bindparam("b_owner", type_=sa.String),

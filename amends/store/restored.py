@@ -93,7 +93,10 @@ def doubt_everything_due(tx: Tx, until: datetime) -> Plan:
 
 
 def next_case_id(tx: Tx, restored: Restored | None) -> int | None:
-    """The number that the next case must be given; None when the database's own numbering will do."""
+    """The number that the next case must be given, and those after it count on from it.
+
+    None when the database's own numbering will do.
+    """
     if restored is None or tx.dialect.name == "postgresql":
         return None
     newest = tx.execute(sa.select(sa.func.max(cases.c.id))).scalar() or 0

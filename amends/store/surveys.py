@@ -46,7 +46,7 @@ def _filled_in(*columns: str) -> ForRows:
         surveys,
         *key,
         *columns,
-        on_conflict=lambda insert: insert.on_conflict_do_update(
+        ending=lambda insert: insert.on_conflict_do_update(
             index_elements=key, set_={name: insert.excluded[name] for name in columns}
         ),
     )
@@ -102,4 +102,4 @@ def _unless_answered(insert: Any) -> Any:
 
 _KEY = ("case_id", "cycle")
 _ANSWER = ("answered_at", "rate", "scale", "satisfied", "note", "reason")
-_ANSWERED = insert_of(surveys, *_KEY, *_ANSWER, on_conflict=_unless_answered)
+_ANSWERED = insert_of(surveys, *_KEY, *_ANSWER, ending=_unless_answered)

@@ -68,7 +68,7 @@ _OPEN = insert_of(
     "severity",
     "assignee",
     "summary",
-    on_conflict=if_new,
+    ending=if_new,
     state=sa.literal(TicketState.NEW.value),
     cycle=sa.literal(0),
     opened_at=sa.bindparam("b_now", type_=UtcDateTime),
@@ -81,7 +81,7 @@ _START = insert_of(
     "started_at",
     "warn_at",
     "due_at",
-    on_conflict=if_new,
+    ending=if_new,
     cycle=sa.bindparam("b_cycle", type_=sa.SmallInteger),
 )
 

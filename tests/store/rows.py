@@ -48,7 +48,7 @@ def add_case(tx: Tx, journey: ComplaintJourney = JOURNEY, **changes: Any) -> int
     known |= {"opened_at": NINE, "feedback_at": NINE, "stars": 1, "severity": Severity.URGENT}
     if "customer_id" not in changes:
         known["customer_id"] = add_customer(tx)
-    return cases.create(tx, cases.NewCase(**{**known, **changes}))
+    return cases.create(tx, [cases.NewCase(**{**known, **changes})])[0]
 
 
 def add_ticket(tx: Tx, journey: ComplaintJourney = JOURNEY, **changes: Any) -> tuple[int, int]:

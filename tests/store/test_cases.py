@@ -2,19 +2,30 @@
 
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from amends.domain.case import TicketState
 from amends.domain.effects import Step
 from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
-from amends.store import cases, inbox, ledger
+from amends.store import cases, inbox, journeys, ledger
 from amends.store.cases import History
 from amends.store.engine import Store, Tx
 from amends.store.inbox import Route
 from amends.store.schema import effects
 from tests.domain.examples import HOUR, NINE
-from tests.store.rows import ACCEPTED, REFUSED, UNKNOWN, add_case, add_customer, add_ticket, feedback, intent
+from tests.store.rows import (
+    ACCEPTED,
+    JOURNEY,
+    REFUSED,
+    UNKNOWN,
+    add_case,
+    add_customer,
+    add_ticket,
+    feedback,
+    intent,
+)
 
 MONTH = timedelta(days=30)
 
@@ -176,3 +187,29 @@ def test_effects_of_other_steps_count_towards_the_cap_too(store: Store) -> None:
         send(tx, case_id, customer_id, 0)
         tx.execute(sa.update(effects).values(step=Step.SURVEY.value))
         assert messages(tx, case_id) == 1
+
+
+@pytest.mark.parametrize("first", [None, 500])
+def test_cases_opened_together_have_their_numbers_in_their_order(store: Store, first: int | None) -> None:
+    with store.begin() as tx:
+        version_id = journeys.register(tx, JOURNEY, NINE)
+        people = [add_customer(tx) for _ in range(5)][::-1]
+        new = [
+            cases.NewCase(
+                JOURNEY.name,
+                version_id,
+                customer_id,
+                NINE,
+                NINE,
+                1,
+                Severity.URGENT,
+                id=first and first + place,
+            )
+            for place, customer_id in enumerate(people)
+        ]
+        made = cases.create(tx, new)
+        loaded = cases.load(tx, made, messages_since=NINE)
+        assert made == sorted(made)
+        assert first is None or made[0] == first
+        assert [loaded[case_id].customer.id for case_id in made] == people
+        assert cases.create(tx, []) == []

@@ -80,7 +80,7 @@ def test_no_rows_are_no_statement(store: Store) -> None:
 
 
 def test_of_rows_that_are_there_already_nothing_changes(store: Store) -> None:
-    plan = insert_of(agenda_table, "case_id", "journey", "step", "ordinal", "due_at", on_conflict=if_new)
+    plan = insert_of(agenda_table, "case_id", "journey", "step", "ordinal", "due_at", ending=if_new)
     with store.begin() as tx:
         case_id = add_case(tx)
         row: tuple[Any, ...] = (case_id, "complaint", Step.SURVEY.value, 0, NINE)

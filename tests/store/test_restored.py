@@ -157,7 +157,7 @@ def test_numbers_of_lost_cases_are_not_used_again(store: Store) -> None:
             JOURNEY.tickets.severity(1),
             id=restored.next_case_id(tx, lost),
         )
-        first = cases.create(tx, made)
+        [first] = cases.create(tx, [made])
         assert first == newest + restored.CASES_LEFT_FREE
         assert restored.next_case_id(tx, lost) is None
         assert add_case(tx) == first + 1
