@@ -14,7 +14,7 @@ from amends.store.cases import History
 from amends.store.engine import Store, Tx
 from amends.store.inbox import Route
 from amends.store.schema import effects
-from tests.domain.examples import HOUR, NINE
+from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import (
     ACCEPTED,
     JOURNEY,
