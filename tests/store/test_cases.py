@@ -17,7 +17,6 @@ from amends.store.schema import effects
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import (
     ACCEPTED,
-    JOURNEY,
     REFUSED,
     UNKNOWN,
     add_case,
