@@ -1,6 +1,7 @@
 """Statements about many rows at once, which travel as one JSON document: one parameter, however many there are.
 
-Rendered once for each engine. An `executemany` would prepare and send every row by itself (ADR 0014).
+Rendered once for each engine. An `executemany` would prepare and send every row by itself (ADR 0014). The driver works
+without holding up Python's other threads, so the next rows can be packed meanwhile.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,29 +12,59 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import CursorResult, Dialect
 
-from amends.sealing import to_json
+from amends.sealing import to_json, to_json_bytes
 from amends.store.engine import Tx
-from amends.store.sealed import Sealed
+from amends.store.sealed import Sealed, SealedJson, keyring_of
 from amends.store.sql import kept, upsert
 from amends.store.types import UtcDateTime
+
+Rows = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows made ready for a statement: converted, sealed, and in one document."""
+
+    document: bytes
+    """UTF-8. As a text it would take Python three times the memory."""
+    count: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class ForRows:
     """`build` makes the statement, given the open transaction and the rows as something to select from.
 
-    A row has one value for each of `columns`, as the program knows them, in their order.
+    A row has one value for each of `columns`, as the program knows them, in their order. The columns may belong to
+    several tables.
     """
 
     columns: Sequence[sa.Column[Any]]
     build: Callable[[Tx, sa.FromClause], sa.Executable]
 
-    def execute(self, tx: Tx, rows: Sequence[Sequence[Any]], **more: Any) -> CursorResult[Any] | None:
+    def pack(self, dialect: Dialect, rows: Rows) -> Packed:
+        """Needs no transaction. Raises KeyProblem when something is to be sealed and there are no keys."""
+        return Packed(kept(dialect, (self, "pack"), lambda: _packer(self.columns, dialect))(rows), len(rows))
+
+    def execute(self, tx: Tx, rows: Rows | Packed, **more: Any) -> CursorResult[Any] | None:
         """Run it for all of `rows`; `more` are its other parameters. None, and nothing is done, for no rows."""
-        if not rows:
+        packed = rows if isinstance(rows, Packed) else self.pack(tx.dialect, rows) if rows else None
+        if packed is None or not packed.count:
             return None
-        statement, document = kept(tx, self, lambda: _prepare(self, tx))
-        return tx.execute(statement, {"rows": document(rows), "count": len(rows), **more})
+        statement = kept(tx.dialect, self, lambda: _render(self, tx))
+        values = {"rows": packed.document, "count": packed.count, **more}
+        return tx.execute(statement, values, execution_options=_COUNTED)
+
+    def count(self, tx: Tx, rows: Rows | Packed, **more: Any) -> int:
+        """The same; returns how many rows were inserted or changed."""
+        done = self.execute(tx, rows, **more)
+        return done.rowcount if done is not None else 0
+
+
+_COUNTED = {"preserve_rowcount": True}
+
+
+def _render(one: ForRows, tx: Tx) -> Any:
+    return one.build(tx, _fresh(tx, one.columns)).compile(dialect=tx.dialect)  # type: ignore[attr-defined]
 
 
 def insert_of(
@@ -48,12 +79,15 @@ def insert_of(
     """
 
     def build(tx: Tx, fresh: sa.FromClause) -> sa.Executable:
-        source = sa.select(*fresh.c, *terms.values())
-        # Without WHERE, SQLite takes the conflict clause for a join's.
-        insert = upsert(tx, table).from_select([*columns, *terms], source.where(sa.true()))
-        return ending(insert)  # type: ignore[no-any-return]
+        return ending(insert_from(tx, table, [*columns, *terms], sa.select(*fresh.c, *terms.values())))  # type: ignore[no-any-return]
 
     return ForRows([table.c[name] for name in columns], build)
+
+
+def insert_from(tx: Tx, table: sa.Table, columns: Sequence[str], source: sa.Select[Any]) -> Any:
+    """INSERT of what `source` selects, to be ended by a conflict clause."""
+    # Without WHERE, SQLite takes the conflict clause for a join's.
+    return upsert(tx, table).from_select(list(columns), source.where(sa.true()))
 
 
 def if_new(insert: Any) -> Any:
@@ -61,48 +95,113 @@ def if_new(insert: Any) -> Any:
     return insert.on_conflict_do_nothing()
 
 
-def _prepare(one: ForRows, tx: Tx) -> tuple[Any, Callable[[Sequence[Sequence[Any]]], str]]:
-    postgres = tx.dialect.name == "postgresql"
-    fresh = _recordset(one.columns) if postgres else _extracted(one.columns)
-    statement = one.build(tx, fresh).compile(dialect=tx.dialect)  # type: ignore[attr-defined]
-    return statement, _documents(one.columns, tx.dialect)
+def fill_in(table: sa.Table, *columns: str, key: str, gaps: Sequence[str], cleared: Sequence[str]) -> ForRows:
+    """INSERT of the rows whose `key` is new; of the others, fill in those of the columns `gaps` that are NULL.
+
+    Where that fills in anything, the columns `cleared` become NULL. No two rows may have the same key. Rows are locked
+    in the order in which they are given, and only those in which there is something to fill.
+    """
+
+    def fills(row: Any, fresh: Any) -> sa.ColumnElement[bool]:
+        return sa.or_(*(sa.and_(row[name].is_(None), fresh[name].is_not(None)) for name in gaps))
+
+    def build(tx: Tx, fresh: sa.FromClause) -> sa.Executable:
+        # A subquery for each row: a join could change their order, and two imports would wait for each other.
+        held = table.alias("held").c
+        told = sa.select(fills(held, fresh.c)).where(held[key] == fresh.c[key]).scalar_subquery()
+        insert = insert_from(tx, table, columns, sa.select(*fresh.c).where(told.is_not(sa.false())))
+        return insert.on_conflict_do_update(  # type: ignore[no-any-return]
+            index_elements=[key],
+            set_={name: sa.func.coalesce(table.c[name], insert.excluded[name]) for name in gaps}
+            | {name: sa.null() for name in cleared},
+            where=fills(table.c, insert.excluded),
+        )
+
+    return ForRows([table.c[name] for name in columns], build)
 
 
-def _recordset(columns: Sequence[sa.Column[Any]]) -> sa.FromClause:
-    given = sa.cast(sa.bindparam("rows", type_=sa.Text), postgresql.JSON)
-    each = sa.func.json_to_recordset(given).table_valued(
+def listed(values: Sequence[str]) -> str:
+    """Many texts as one, for `among`."""
+    return to_json(values)
+
+
+def among(tx: Tx, column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of those that are `listed` in the parameter `name`.
+
+    As IN, whose every value would be a parameter of its own.
+    """
+    given = sa.bindparam(name, type_=sa.Text)
+    if tx.dialect.name == "postgresql":
+        each = sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON)).column_valued("each")
+        # An array, because with a set PostgreSQL may rather read all that the source has ever brought.
+        return column == sa.any_(sa.func.array(sa.select(each).scalar_subquery()))
+    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
+
+
+def _fresh(tx: Tx, columns: Sequence[sa.Column[Any]]) -> sa.FromClause:
+    rows = (_recordset if tx.dialect.name == "postgresql" else _extracted)(columns)
+    # PostgreSQL takes every document for a hundred rows, for which it would read a table of a thousand pages whole.
+    return rows.limit(sa.bindparam("count")).subquery("fresh")
+
+
+def _recordset(columns: Sequence[sa.Column[Any]]) -> sa.Select[Any]:
+    text = sa.func.convert_from(sa.bindparam("rows", type_=sa.LargeBinary), "UTF8")
+    each = sa.func.json_to_recordset(sa.cast(text, postgresql.JSON)).table_valued(
         *(sa.column(column.name, column.type) for column in columns)
     )
-    # PostgreSQL takes every document for a hundred rows, for which it would read a table of a thousand pages whole.
-    return sa.select(each.render_derived(with_types=True)).limit(sa.bindparam("count")).subquery("fresh")
+    return sa.select(each.render_derived(with_types=True))
 
 
-def _extracted(columns: Sequence[sa.Column[Any]]) -> sa.FromClause:
-    each = sa.func.json_each(sa.bindparam("rows", type_=sa.Text)).table_valued("value").c.value
-    values = (
-        sa.func.json_extract(each, sa.literal_column(f"'$[{place}]'"), type_=column.type).label(column.name)
-        for place, column in enumerate(columns)
+def _extracted(columns: Sequence[sa.Column[Any]]) -> sa.Select[Any]:
+    text = sa.cast(sa.bindparam("rows", type_=sa.LargeBinary), sa.Text)
+    each = sa.func.json_each(text).table_valued("value").c.value
+    return sa.select(
+        *(
+            sa.func.json_extract(each, sa.literal_column(f"'$[{place}]'"), type_=column.type).label(
+                column.name
+            )
+            for place, column in enumerate(columns)
+        )
     )
-    return sa.select(*values).limit(sa.bindparam("count")).subquery("fresh")
 
 
-def _documents(columns: Sequence[sa.Column[Any]], dialect: Dialect) -> Callable[[Any], str]:
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def _packer(columns: Sequence[sa.Column[Any]], dialect: Dialect) -> Callable[[Rows], bytes]:
     """Writes the document: arrays for SQLite, which picks values by their place, and objects for PostgreSQL."""
     names = [str(column.name) for column in columns]  # of SQLAlchemy's own kind of text
     converts = [
         (place, convert)
         for place, column in enumerate(columns)
-        if isinstance(column.type, UtcDateTime | Sealed)
-        and (convert := column.type.bind_processor(dialect)) is not None
+        if (convert := _converter(column.type, dialect)) is not None
     ]
+    objects = dialect.name == "postgresql"
 
-    def document(rows: Sequence[Sequence[Any]]) -> str:
+    def document(rows: Rows) -> bytes:
         stored = [list(row) for row in rows]
         for place, convert in converts:
-            for row in stored:
-                row[place] = convert(row[place])
-        if dialect.name == "sqlite":
-            return to_json(stored)
-        return to_json([dict(zip(names, row, strict=True)) for row in stored])
+            for row, value in zip(stored, convert([row[place] for row in stored]), strict=True):
+                row[place] = value
+        return to_json_bytes([dict(zip(names, row, strict=True)) for row in stored] if objects else stored)
 
     return document
+
+
+def _converter(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> Convert | None:
+    """From the program's values to what the database makes its own of, out of JSON; None: they are that already."""
+    postgres = dialect.name == "postgresql"
+    if isinstance(kind, Sealed):
+        return lambda values: keyring_of(dialect).keys.seal_all(kind.place, values)
+    if isinstance(kind, SealedJson):
+
+        def seal(values: Sequence[Any]) -> Sequence[Any]:
+            texts = [None if value is None else to_json(value) for value in values]
+            sealed = keyring_of(dialect).keys.seal_all(kind.place, texts)
+            return sealed if postgres else [None if text is None else f'"{text}"' for text in sealed]
+
+        return seal
+    if postgres and not isinstance(kind, UtcDateTime):
+        return None  # PostgreSQL reads everything else out of JSON by itself
+    convert = kind.dialect_impl(dialect).bind_processor(dialect)
+    return None if convert is None else lambda values: [convert(value) for value in values]

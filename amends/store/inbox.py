@@ -12,12 +12,11 @@ from amends.domain.contacts import normalise_email, normalise_phone
 from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
-from amends.store.bulk import Packed, among, columns_of, fill_in, insert_new, listed, pack
 from amends.store.engine import Tx
-from amends.store.for_rows import ForRows
+from amends.store.for_rows import ForRows, Packed, among, fill_in, if_new, insert_from, insert_of, listed
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sealed import keyring_of
-from amends.store.sql import locked, upsert
+from amends.store.sql import kept, locked, upsert
 from amends.store.types import UtcDateTime
 
 
@@ -86,35 +85,38 @@ def ready(dialect: Dialect, batch: Sequence[Feedback]) -> Ready:
     people = _people(keys, batch)
     keyring = keyring_of(dialect).keys
     hashed = {key: keyring.hash(key) for key in people}
-    # Sorted, so that two imports that share customers lock them in the same order.
-    told = sorted((hashed[key], *person) for key, person in people.items())
+    rows = [
+        (
+            hashed[key],
+            feedback.source,
+            feedback.external_id,
+            feedback.occurred_at,
+            feedback.scale.value,
+            feedback.rating,
+            feedback.text,
+            feedback.order_ref,
+            feedback.branch,
+            feedback.product,
+            dict(feedback.raw),
+        )
+        for key, feedback in zip(keys, batch, strict=True)
+    ]
     return Ready(
         batch,
         listed([feedback.external_id for feedback in batch]),
-        pack(dialect, {column: [one[place] for one in told] for place, column in enumerate(_TOLD)}),
-        pack(
-            dialect,
-            {
-                customers.c.key: [hashed[key] for key in keys],
-                feedbacks.c.source: [feedback.source for feedback in batch],
-                feedbacks.c.external_id: [feedback.external_id for feedback in batch],
-                feedbacks.c.occurred_at: [feedback.occurred_at for feedback in batch],
-                feedbacks.c.scale: [feedback.scale.value for feedback in batch],
-                feedbacks.c.rating: [feedback.rating for feedback in batch],
-                feedbacks.c.text: [feedback.text for feedback in batch],
-                feedbacks.c.order_ref: [feedback.order_ref for feedback in batch],
-                feedbacks.c.branch: [feedback.branch for feedback in batch],
-                feedbacks.c.product: [feedback.product for feedback in batch],
-                feedbacks.c.raw: [dict(feedback.raw) for feedback in batch],
-            },
-        ),
+        # Sorted, so that two imports that share customers lock them in the same order.
+        _TELL.pack(dialect, sorted((hashed[key], *person) for key, person in people.items())),
+        _RECEIVE.pack(dialect, rows),
         [uid for person in people.values() if (uid := person[_ZALO_UID])],
     )
 
 
 _OF_A_PERSON = ("name", "phone", "email", "zalo_uid", "language")
 _ZALO_UID = _OF_A_PERSON.index("zalo_uid")
-_TOLD = [customers.c[name] for name in ("key", *_OF_A_PERSON, "reference")]
+# Whoever comes anew is no longer forgotten; an opt-out stands.
+_TELL = fill_in(
+    customers, "key", *_OF_A_PERSON, "reference", key="key", gaps=_OF_A_PERSON, cleared=["forgotten_at"]
+)
 Told = list[str | None]
 """What a batch tells of a person: `_OF_A_PERSON`, and their reference."""
 
@@ -144,54 +146,94 @@ def receive(tx: Tx, journey: str, batch: Sequence[Feedback] | Ready, now: dateti
     if forgotten := _forgotten(tx, made):
         kept = [one for one in made.batch if (one.source, one.external_id) not in forgotten]
         made = ready(tx.dialect, kept)
-    # Whoever comes anew is no longer forgotten; an opt-out stands.
-    fill_in(tx, customers, made.people, key="key", gaps=_OF_A_PERSON, cleared=["forgotten_at"])
+    _TELL.execute(tx, made.people)
     if made.zalo_uids:
         zalo_users.link_imported(tx, made.zalo_uids)
-    return insert_new(
-        tx,
-        feedbacks,
-        made.feedbacks,
-        lambda fresh: {
-            "journey": journey,
-            "customer_id": sa.select(customers.c.id).where(customers.c.key == fresh["key"]).scalar_subquery(),
-            "received_at": now,
-        },
-    )
+    return _RECEIVE.count(tx, made.feedbacks, b_journey=journey, b_now=now)
+
+
+_OF_A_FEEDBACK = (
+    "source",
+    "external_id",
+    "occurred_at",
+    "scale",
+    "rating",
+    "text",
+    "order_ref",
+    "branch",
+    "product",
+    "raw",
+)
+_JOURNEY = sa.bindparam("b_journey", type_=sa.String)
+_NOW = sa.bindparam("b_now", type_=UtcDateTime)
+
+
+def _received(tx: Tx, fresh: sa.FromClause) -> sa.Executable:
+    whose = sa.select(customers.c.id).where(customers.c.key == fresh.c.key).scalar_subquery()
+    told = [fresh.c[name] for name in _OF_A_FEEDBACK]
+    columns = [*_OF_A_FEEDBACK, "customer_id", "journey", "received_at"]
+    return if_new(insert_from(tx, feedbacks, columns, sa.select(*told, whose, _JOURNEY, _NOW)))  # type: ignore[no-any-return]
+
+
+_RECEIVE = ForRows([customers.c.key, *(feedbacks.c[name] for name in _OF_A_FEEDBACK)], _received)
 
 
 def _forgotten(tx: Tx, made: Ready) -> set[tuple[str, str]]:
     """What we hold without its person: the same file again must not bring their contact back."""
+    sources = sorted({feedback.source for feedback in made.batch})
+    query = kept(tx.dialect, _forgotten, lambda: _whose_person_is_forgotten(tx).compile(dialect=tx.dialect))
+    return {(row.source, row.external_id) for row in tx.execute(query, {"sources": sources, "ids": made.ids})}
+
+
+def _whose_person_is_forgotten(tx: Tx) -> sa.Select[tuple[str, str]]:
     # No join: it might begin with all whom we have ever forgotten.
     theirs = sa.select(customers.c.forgotten_at).where(customers.c.id == feedbacks.c.customer_id)
-    query = sa.select(feedbacks.c.source, feedbacks.c.external_id).where(
-        feedbacks.c.source.in_(sorted({feedback.source for feedback in made.batch})),
-        among(tx, feedbacks.c.external_id, made.ids),
+    return sa.select(feedbacks.c.source, feedbacks.c.external_id).where(
+        feedbacks.c.source.in_(sa.bindparam("sources", expanding=True)),
+        among(tx, feedbacks.c.external_id, "ids"),
         theirs.scalar_subquery().is_not(None),
     )
-    return {(row.source, row.external_id) for row in tx.execute(query)}
 
 
 def attach(
     tx: Tx, journey: str, message: Feedback, customer_id: int, case_id: int, verdict: str, now: datetime
 ) -> None:
     """Store a message of a known customer as part of a case, judged already; the same message again changes nothing."""
-    row = {
-        "journey": journey,
-        "source": message.source,
-        "external_id": message.external_id,
-        "customer_id": customer_id,
-        "received_at": now,
-        "occurred_at": message.occurred_at,
-        "scale": message.scale.value,
-        "text": message.text,
-        "raw": dict(message.raw),
-        "verdict": verdict,
-        "reason": "a message in an open case",
-        "case_id": case_id,
-        "routed_at": now,
-    }
-    insert_new(tx, feedbacks, pack(tx.dialect, columns_of(feedbacks, [row])))
+    row = (
+        journey,
+        message.source,
+        message.external_id,
+        customer_id,
+        now,
+        message.occurred_at,
+        message.scale.value,
+        message.text,
+        dict(message.raw),
+        verdict,
+        "a message in an open case",
+        case_id,
+        now,
+    )
+    _ATTACH.execute(tx, [row])
+
+
+_ATTACH = insert_of(
+    feedbacks,
+    "journey",
+    "source",
+    "external_id",
+    "customer_id",
+    "received_at",
+    "occurred_at",
+    "scale",
+    "text",
+    "raw",
+    "verdict",
+    "reason",
+    "case_id",
+    "routed_at",
+    ending=if_new,
+)
 
 
 def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[str]:
@@ -222,18 +264,29 @@ def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> in
 def reject(tx: Tx, journey: str, batch: Sequence[Rejected], now: datetime) -> int:
     """Keep bad input with its reasons; the same bad row again is the same entry. Returns how many were new."""
     rows = [
-        {
-            "journey": journey,
-            "source": bad.source,
-            "fingerprint": bad.fingerprint,
-            "location": bad.location[:500],
-            "problems": [{"field": p.field, "problem": p.problem, "fix": p.fix} for p in bad.problems],
-            "raw": dict(bad.raw),
-            "received_at": now,
-        }
+        (
+            bad.source,
+            bad.fingerprint,
+            bad.location[:500],
+            [{"field": p.field, "problem": p.problem, "fix": p.fix} for p in bad.problems],
+            dict(bad.raw),
+        )
         for bad in batch
     ]
-    return insert_new(tx, quarantine, pack(tx.dialect, columns_of(quarantine, rows)))
+    return _REJECT.count(tx, rows, b_journey=journey, b_now=now)
+
+
+_REJECT = insert_of(
+    quarantine,
+    "source",
+    "fingerprint",
+    "location",
+    "problems",
+    "raw",
+    ending=if_new,
+    journey=_JOURNEY,
+    received_at=_NOW,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Dialect
 
 from amends.store.engine import Tx
 
@@ -25,12 +26,12 @@ def rendered(tx: Tx, statement: Any) -> Any:
     SQLAlchemy has a cache of its own, but looks longer for a statement in it than SQLite takes to run it, and renders
     an INSERT with ON CONFLICT anew each time. For what every wave of a sweep asks.
     """
-    return kept(tx, statement, lambda: statement.compile(dialect=tx.dialect))
+    return kept(tx.dialect, statement, lambda: statement.compile(dialect=tx.dialect))
 
 
-def kept(tx: Tx, key: Hashable, make: Callable[[], Any]) -> Any:
-    """What `make` makes for the open database, once for each engine; it goes when the engine goes."""
-    known: dict[Hashable, Any] = tx.dialect.__dict__.setdefault("amends_kept", {})
+def kept(dialect: Dialect, key: Hashable, make: Callable[[], Any]) -> Any:
+    """What `make` makes for the engine with that dialect, once; it goes when the engine goes."""
+    known: dict[Hashable, Any] = dialect.__dict__.setdefault("amends_kept", {})
     found = known.get(key)
     if found is None:
         found = known[key] = make()

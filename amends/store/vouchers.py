@@ -8,9 +8,8 @@ import sqlalchemy as sa
 
 from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
-from amends.store.bulk import columns_of, insert_new, pack
 from amends.store.engine import Tx
-from amends.store.for_rows import insert_of
+from amends.store.for_rows import if_new, insert_of
 from amends.store.schema import budgets, vouchers
 from amends.store.sql import execute_many, locked, rendered, upsert
 from amends.store.types import UtcDateTime
@@ -27,8 +26,10 @@ class Voucher:
 
 def add_to_pool(tx: Tx, journey: str, codes: Sequence[str]) -> int:
     """Put codes into the journey's pool; known ones are left alone. Returns how many were new."""
-    rows = [{"journey": journey, "code": code, "state": "free"} for code in codes]
-    return insert_new(tx, vouchers, pack(tx.dialect, columns_of(vouchers, rows)))
+    return _TO_POOL.count(tx, [(journey, code, "free") for code in codes])
+
+
+_TO_POOL = insert_of(vouchers, "journey", "code", "state", ending=if_new)
 
 
 def reserve(

@@ -1,4 +1,4 @@
-"""Many rows in one statement: the same values, sealed and unsealed, that one row at a time would leave."""
+"""What comes in by the thousand: the same values, sealed and unsealed, that one row at a time would leave."""
 
 import json
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from amends.sealing import MARK, to_json
-from amends.store.bulk import among, columns_of, fill_in, insert_new, listed, pack
 from amends.store.engine import Store, Tx
+from amends.store.for_rows import ForRows, among, fill_in, if_new, insert_from, insert_of, listed
 from amends.store.schema import customers, feedbacks, quarantine
 from tests.domain.examples import HOUR, NINE
 from tests.store.rows import add_customer
@@ -23,13 +23,16 @@ def entry(fingerprint: str, **changes: Any) -> dict[str, Any]:
     return {**known, "fingerprint": fingerprint, "raw": {"a": 1}, "received_at": NINE, **changes}
 
 
+ENTRIES = insert_of(quarantine, *entry(""), ending=if_new)
+PEOPLE = fill_in(customers, "key", *GAPS, key="key", gaps=GAPS, cleared=["forgotten_at"])
+
+
 def insert(tx: Tx, rows: Sequence[dict[str, Any]]) -> int:
-    return insert_new(tx, quarantine, pack(tx.dialect, columns_of(quarantine, rows)))
+    return ENTRIES.count(tx, [tuple(row.values()) for row in rows])
 
 
 def fill(tx: Tx, rows: Sequence[dict[str, Any]]) -> None:
-    packed = pack(tx.dialect, columns_of(customers, rows))
-    fill_in(tx, customers, packed, key="key", gaps=GAPS, cleared=["forgotten_at"])
+    PEOPLE.execute(tx, [tuple(row.values()) for row in rows])
 
 
 def person(key: str, **told: str) -> dict[str, Any]:
@@ -92,22 +95,17 @@ def test_a_column_may_be_looked_up_by_another_tables(store: Store) -> None:
         ids = [add_customer(tx) for _ in range(3)]
         keys = {row.id: row.key for row in people(tx).values()}
         wanted = [ids[2], ids[0], ids[2], ids[1]]
-        row = {"source": "till", "occurred_at": NINE, "scale": "five_stars", "text": "Tệ", "raw": {}}
-        rows = [row | {"external_id": str(n)} for n in range(len(wanted))]
-        columns = {customers.c.key: [keys[id_] for id_ in wanted], **columns_of(feedbacks, rows)}
-        packed = pack(tx.dialect, columns)
-        insert_new(
-            tx,
-            feedbacks,
-            packed,
-            lambda fresh: {
-                "journey": "complaint",
-                "received_at": NINE,
-                "customer_id": sa.select(customers.c.id)
-                .where(customers.c.key == fresh["key"])
-                .scalar_subquery(),
-            },
-        )
+        names = ("source", "external_id", "occurred_at", "scale", "text", "raw", "journey", "received_at")
+
+        def looked_up(tx: Tx, fresh: sa.FromClause) -> sa.Executable:
+            whose = sa.select(customers.c.id).where(customers.c.key == fresh.c.key).scalar_subquery()
+            source = sa.select(*(fresh.c[name] for name in names), whose)
+            return if_new(insert_from(tx, feedbacks, [*names, "customer_id"], source))  # type: ignore[no-any-return]
+
+        theirs = ForRows([customers.c.key, *(feedbacks.c[name] for name in names)], looked_up)
+        told: tuple[Any, ...] = ("five_stars", "Tệ", {}, "complaint", NINE)
+        rows = [(keys[id_], "till", str(n), NINE, *told) for n, id_ in enumerate(wanted)]
+        assert theirs.count(tx, theirs.pack(tx.dialect, rows)) == len(wanted)
         found = tx.execute(sa.select(feedbacks).order_by(feedbacks.c.id)).all()
     assert [row.customer_id for row in found] == wanted
     assert {(row.journey, row.received_at) for row in found} == {("complaint", NINE)}
@@ -138,12 +136,9 @@ def test_whom_nothing_is_told_of_is_not_locked(postgres: Store) -> None:
 def test_among_finds_what_is_listed_and_nothing_else(store: Store) -> None:
     with store.begin() as tx:
         insert(tx, [entry(text) for text in [*STRANGE, "other"]])
-        query = sa.select(quarantine.c.fingerprint).where(
-            among(tx, quarantine.c.fingerprint, listed([*STRANGE, "unknown"]))
-        )
-        assert set(tx.execute(query).scalars()) == set(STRANGE)
-        query = sa.select(quarantine.c.id).where(among(tx, quarantine.c.fingerprint, listed([])))
-        assert tx.execute(query).all() == []
+        query = sa.select(quarantine.c.fingerprint).where(among(tx, quarantine.c.fingerprint, "ids"))
+        assert set(tx.execute(query, {"ids": listed([*STRANGE, "unknown"])}).scalars()) == set(STRANGE)
+        assert tx.execute(query, {"ids": listed([])}).all() == []
 
 
 @pytest.mark.parametrize("value", [2**70, {"a": [-(2**64)]}, "Tệ 🙁", 1.5, None, {"1": ["x", {}]}])
