@@ -179,11 +179,11 @@ def _packer(columns: Sequence[sa.Column[Any]], dialect: Dialect) -> Callable[[Ro
     objects = dialect.name == "postgresql"
 
     def document(rows: Rows) -> bytes:
-        stored = [list(row) for row in rows]
+        stored: list[Sequence[Any]] = [*zip(*rows, strict=True)]
         for place, convert in converts:
-            for row, value in zip(stored, convert([row[place] for row in stored]), strict=True):
-                row[place] = value
-        return to_json_bytes([dict(zip(names, row, strict=True)) for row in stored] if objects else stored)
+            stored[place] = convert(stored[place])
+        made = zip(*stored, strict=True)
+        return to_json_bytes([dict(zip(names, row, strict=True)) for row in made] if objects else [*made])
 
     return document
 
