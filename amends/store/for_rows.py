@@ -30,6 +30,9 @@ class Packed:
     count: int
 
 
+_NOTHING = Packed(b"[]", 0)
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class ForRows:
     """`build` makes the statement, given the open transaction and the rows as something to select from.
@@ -43,12 +46,14 @@ class ForRows:
 
     def pack(self, dialect: Dialect, rows: Rows) -> Packed:
         """Needs no transaction. Raises KeyProblem when something is to be sealed and there are no keys."""
+        if not rows:
+            return _NOTHING
         return Packed(kept(dialect, (self, "pack"), lambda: _packer(self.columns, dialect))(rows), len(rows))
 
     def execute(self, tx: Tx, rows: Rows | Packed, **more: Any) -> CursorResult[Any] | None:
         """Run it for all of `rows`; `more` are its other parameters. None, and nothing is done, for no rows."""
-        packed = rows if isinstance(rows, Packed) else self.pack(tx.dialect, rows) if rows else None
-        if packed is None or not packed.count:
+        packed = rows if isinstance(rows, Packed) else self.pack(tx.dialect, rows)
+        if not packed.count:
             return None
         statement = kept(tx.dialect, self, lambda: _render(self, tx))
         values = {"rows": packed.document, "count": packed.count, **more}

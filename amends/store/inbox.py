@@ -16,7 +16,7 @@ from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, Packed, among, fill_in, if_new, insert_from, insert_of, listed
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sealed import keyring_of
-from amends.store.sql import kept, locked, upsert
+from amends.store.sql import kept, locked, rendered, upsert
 from amends.store.types import UtcDateTime
 
 
@@ -238,10 +238,14 @@ _ATTACH = insert_of(
 
 def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[str]:
     """Which of these ids the sources have brought already."""
-    query = sa.select(feedbacks.c.external_id).where(
-        feedbacks.c.source.in_(sources), feedbacks.c.external_id.in_(external_ids)
-    )
-    return set(tx.execute(query).scalars())
+    asked = {"sources": sources, "ids": external_ids}
+    return set(tx.execute(rendered(tx, _KNOWN), asked).scalars())
+
+
+_KNOWN = sa.select(feedbacks.c.external_id).where(
+    feedbacks.c.source.in_(sa.bindparam("sources", expanding=True)),
+    feedbacks.c.external_id.in_(sa.bindparam("ids", expanding=True)),
+)
 
 
 def customer_by_phone(tx: Tx, phone: str, name: str | None, zalo_uid: str) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from amends.store.engine import Tx
+from amends.store.for_rows import ForRows, if_new, insert_of
 from amends.store.schema import intake_counts, webhook_events
 from amends.store.sql import execute_many, upsert
 
@@ -41,23 +42,25 @@ class Event:
 
 def take_in(tx: Tx, events: Sequence[Event]) -> set[tuple[str, str]]:
     """Store events; returns (door, key) of those that were not there before."""
-    if not events:
-        return set()
     rows = [
-        {
-            "door": event.door,
-            "key": event.key,
-            "name": event.name[:80],
-            "received_at": event.received_at,
-            "occurred_at": event.occurred_at,
-            "payload": event.payload,
-            "state": EventState.NEW.value,
-        }
+        (event.door, event.key, event.name[:80], event.received_at, event.occurred_at, event.payload)
         for event in events
     ]
-    statement = upsert(tx, webhook_events).on_conflict_do_nothing()
-    statement = statement.returning(webhook_events.c.door, webhook_events.c.key)
-    return {(row.door, row.key) for row in tx.execute(statement, rows)}
+    taken = _TAKE_IN.execute(tx, rows)
+    return {(door, key) for door, key in taken} if taken else set()
+
+
+_TAKE_IN = insert_of(
+    webhook_events,
+    "door",
+    "key",
+    "name",
+    "received_at",
+    "occurred_at",
+    "payload",
+    ending=lambda insert: if_new(insert).returning(webhook_events.c.door, webhook_events.c.key),
+    state=sa.literal(EventState.NEW.value),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +75,24 @@ class Fate:
 
 def settle(tx: Tx, fates: Sequence[Fate]) -> None:
     """Write what became of events. One that is done needs its payload no longer: its content is where it belongs."""
-    ours = (
-        webhook_events.c.door == sa.bindparam("b_door"),
-        webhook_events.c.key == sa.bindparam("b_key"),
+    for done, statement in ((True, _DONE), (False, _NOT_DONE)):
+        chosen = [fate for fate in fates if (fate.state is EventState.DONE) is done]
+        statement.execute(tx, [(fate.door, fate.key, fate.state.value, fate.note[:300]) for fate in chosen])
+
+
+def _settled(**more: Any) -> ForRows:
+    events = webhook_events.c
+    return ForRows(
+        [events.door, events.key, events.state, events.note],
+        lambda _tx, fresh: (
+            webhook_events.update()
+            .where(events.door == fresh.c.door, events.key == fresh.c.key)
+            .values(state=fresh.c.state, note=fresh.c.note, **more)
+        ),
     )
-    for done in (True, False):
-        values: dict[str, Any] = {"state": sa.bindparam("b_state"), "note": sa.bindparam("b_note")}
-        if done:
-            values["payload"] = None
-        rows = [
-            {"b_door": fate.door, "b_key": fate.key, "b_state": fate.state.value, "b_note": fate.note[:300]}
-            for fate in fates
-            if (fate.state is EventState.DONE) is done
-        ]
-        execute_many(tx, webhook_events.update().where(*ours).values(values), rows)
+
+
+_DONE, _NOT_DONE = _settled(payload=sa.null()), _settled()
 
 
 def waiting(tx: Tx, door: str) -> list[Event]:

@@ -77,6 +77,8 @@ def test_a_sealed_column_is_sealed(store: Store) -> None:
 def test_no_rows_are_no_statement(store: Store) -> None:
     with store.begin() as tx:
         assert _LINES.execute(tx, []) is None
+        assert _LINES.execute(tx, _LINES.pack(tx.dialect, [])) is None
+        assert _LINES.count(tx, []) == 0
 
 
 def test_of_rows_that_are_there_already_nothing_changes(store: Store) -> None:
