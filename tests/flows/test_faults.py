@@ -37,11 +37,11 @@ ACCOUNT_FAULTS = ("expire_token", "burn_refresh_token", "quota_out", "balance_ou
 async def test_under_the_harshest_script_everyone_is_messaged_once_or_listed_with_the_reason(
     runtime: Runtime, journey: ComplaintJourney, sandbox: Sandbox, webhooks: bool
 ) -> None:
-    """The whole journey of 60 customers; once without webhooks, once with all of them through a real desk."""
+    """The whole journey of 45 customers; once without webhooks, once with all of them through a real desk."""
     sooner = {**journey.survey.model_dump(), "reminder_after_hours": 12, "answer_window_hours": 36}
     played = rehearsal(runtime, changed(journey, survey=sooner), sandbox, timeout_seconds=0.5)
     played.strike(*HARSHEST)
-    played.complain(f"8491200{number:04d}" for number in range(60))
+    played.complain(f"8491200{number:04d}" for number in range(45))
     if webhooks:
         async with desk_of(played) as counts:
             await _play_to_the_end(played)
@@ -51,12 +51,12 @@ async def test_under_the_harshest_script_everyone_is_messaged_once_or_listed_wit
 
     assert played.problems() == []
     apologies = played.messages(Step.ACKNOWLEDGE)
-    assert len(apologies) == 60
+    assert len(apologies) == 45
     assert {one.state for one in apologies} <= {"accepted", "refused", "uncertain"}
     told = {entry["title"].partition("]")[0][1:] for entry in sandbox.book(kind="agent_notification")}
     assert told == {one.case for one in apologies}, "an agent may be told twice, never not at all"
     everything = Counter(one.state for one in played.messages())
-    assert everything["accepted"] > 90, everything
+    assert everything["accepted"] > 65, everything
     doubts = [one for one in played.messages() if one.state == "uncertain"]
     assert all(one.taken == (one.state == "accepted") for one in played.messages() if one not in doubts)
     if webhooks:
@@ -66,7 +66,7 @@ async def test_under_the_harshest_script_everyone_is_messaged_once_or_listed_wit
         unsettled = {e["msg_id"] for e in sandbox.book(kind="zns") if e["tracking_id"] in open_ids}
         assert unsettled <= nameless
     else:
-        assert len(doubts) > 30, "a script that leaves no doubts proves nothing"
+        assert len(doubts) > 20, "a script that leaves no doubts proves nothing"
     # A token that dies again as soon as it is made is all that needs a look, and it mends itself.
     deaths = sum(rule["struck"] for rule in sandbox.faults() if rule["fault"] == "expire_token")
     tokens = [(what, code) for what, code in played.incidents() if code != "resting"]

@@ -131,10 +131,10 @@ def test_the_books_agree_after_anything() -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(f"sqlite:///{folder}/amends.db", CIPHER)
         store.migrate()
-        play(store, Path(folder), examples=20, steps=15)
+        play(store, Path(folder), examples=14, steps=15)
         store.close()
 
 
 @pytest.mark.slow
 def test_the_books_agree_on_postgres_too(postgres: Store, tmp_path: Path) -> None:
-    play(postgres, tmp_path, examples=10, steps=15)
+    play(postgres, tmp_path, examples=7, steps=15)
