@@ -1,12 +1,13 @@
-"""The floor: the calls that Amends made, with one bare httpx client, and the rows it left, with bare SQL; no engine.
+"""The floor: the calls that Amends made, with bare httpx, and the rows it left, with bare SQL; no engine.
 
-It decides nothing, reads nothing and remembers nothing, so nothing that does the work can take less.
+It decides nothing, reads nothing and remembers nothing, so nothing that does the work can take less. A client of
+httpx for each open call: one for all looks through all its connections at every request (ADR 0015).
 """
 
 import asyncio
 import pickle
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ _OF_THE_DATABASE = {"keyring"}
 class Floor:
     """Repeats what a run of Amends has left in `order.script`."""
 
-    def __init__(self, order: Order, vendor: Vendor, client: httpx.AsyncClient) -> None:
+    def __init__(self, order: Order, vendor: Vendor, clients: Sequence[httpx.AsyncClient]) -> None:
         assert order.script is not None  # noqa: S101 - the runner's own
         # A file that the run of Amends before this one has just written.
         before, final, self._entries = pickle.loads(Path(order.script).read_bytes())  # noqa: S301
@@ -40,7 +41,7 @@ class Floor:
             for table, rows in final.items()
         }
         self._rows = iter([warm_up, measured] if order.warm_up else [measured])
-        self._vendor, self._client, self._known = vendor, client, 0
+        self._vendor, self._clients, self._known = vendor, clients, 0
         self._store = Store(order.database, Cipher([new_key()]))
         self._store.migrate()
         self._token: dict[str, str] = {}
@@ -66,26 +67,26 @@ class Floor:
     async def _log_in(self) -> None:
         form = {"refresh_token": self._refresh, "app_id": APP["app_id"], "grant_type": "refresh_token"}
         secret = {"secret_key": APP["secret_key"]}
-        answer = (await self._post("/v4/oa/access_token", headers=secret, data=form)).json()
+        answer = (await self._post(self._clients[0], "/v4/oa/access_token", headers=secret, data=form)).json()
         self._token, self._refresh = {"access_token": answer["access_token"]}, answer["refresh_token"]
 
     async def _call_all(self, entries: Iterable[Mapping[str, Any]]) -> None:
         todo = iter(entries)
 
-        async def caller() -> None:
+        async def caller(client: httpx.AsyncClient) -> None:
             for entry in todo:
-                await self._call(entry)
+                await self._call(client, entry)
 
-        await asyncio.gather(*(caller() for _ in range(OPEN_CALLS)))
+        await asyncio.gather(*map(caller, self._clients))
 
-    async def _call(self, entry: Mapping[str, Any]) -> None:
+    async def _call(self, client: httpx.AsyncClient, entry: Mapping[str, Any]) -> None:
         if entry["kind"] == "agent_notification":
             told = {"title": entry["title"], "message": entry["message"], "type": entry["type"]}
-            await self._post(f"/notify/{entry['contact']}", json=told)
+            await self._post(client, f"/notify/{entry['contact']}", json=told)
             return
         body = {name: entry[name] for name in ("phone", "template_id", "tracking_id")}
         body["template_data"] = entry["params"]
-        await self._post("/message/template", headers=self._token, json=body)
+        await self._post(client, "/message/template", headers=self._token, json=body)
 
     async def _hear(self, on: Day, answers: int) -> None:
         since, until = (round(at.timestamp() * 1000) for at in (on.begins, on.answered))
@@ -93,10 +94,10 @@ class Floor:
         url = f"{self._vendor.url}/rating/get"
         for offset in range(0, answers, RATINGS_A_PAGE):
             page = {**window, "offset": offset, "limit": RATINGS_A_PAGE}
-            (await self._client.get(url, headers=self._token, params=page)).raise_for_status()
+            (await self._clients[0].get(url, headers=self._token, params=page)).raise_for_status()
 
-    async def _post(self, path: str, **parts: Any) -> httpx.Response:
-        answer = await self._client.post(f"{self._vendor.url}{path}", **parts)
+    async def _post(self, client: httpx.AsyncClient, path: str, **parts: Any) -> httpx.Response:
+        answer = await client.post(f"{self._vendor.url}{path}", **parts)
         return answer.raise_for_status()
 
     def _write(self, tables: Mapping[str, list[tuple[Any, ...]]]) -> None:
@@ -126,8 +127,12 @@ def _case_of(entry: Mapping[str, Any]) -> str:
 
 @asynccontextmanager
 async def opened(order: Order, vendor: Vendor) -> AsyncIterator[Floor]:
-    limits = httpx.Limits(max_connections=OPEN_CALLS, max_keepalive_connections=OPEN_CALLS)
-    async with httpx.AsyncClient(limits=limits, timeout=30) as client:
-        system = Floor(order, vendor, client)
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(httpx.AsyncClient(limits=limits, timeout=30))
+            for _ in range(OPEN_CALLS)
+        ]
+        system = Floor(order, vendor, clients)
         yield system
         system.close()
