@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -63,9 +64,9 @@ async def test_amends_and_the_floor_bring_every_case_to_its_voucher(
 async def test_a_run_that_loses_a_call_is_a_failed_run(
     theirs: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def forgetful(floor: floor_arm.Floor, entry: Mapping[str, Any]) -> None:
+    async def forgetful(floor: floor_arm.Floor, client: httpx.AsyncClient, entry: Mapping[str, Any]) -> None:
         if "AM000007" not in str(entry):
-            await call(floor, entry)
+            await call(floor, client, entry)
 
     call = floor_arm.Floor._call
     monkeypatch.setattr(floor_arm.Floor, "_call", forgetful)
