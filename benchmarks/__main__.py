@@ -41,11 +41,11 @@ def main() -> int:
         if part is None:
             print(f"{name} failed", file=sys.stderr)
             failed.append(name)
-            continue
-        show(part)
-        parts[name] = part
+        else:
+            show(part)
+            parts[name] = part
         if not arguments.only and arguments.size is not Size.SMOKE:
-            # After each part: who breaks a long run off has what it has measured.
+            # After each part, also one that failed: who breaks a long run off has what it has measured.
             told = {"failed": failed, "machine": _machine(), "commit": commit, "size": str(arguments.size)}
             _keep(parts, told | {"seconds": round(time.monotonic() - started)}, known)
     return 1 if failed else 0
