@@ -252,9 +252,10 @@ class HttpApi:
             # Waiting for a connection takes time too, so the look is taken when the first byte is about to go.
             parts["extensions"] = {"trace": self._stop_at_the_fence}
         try:
-            # httpx times each read; a server that drips one byte a second needs a deadline of its own.
-            async with asyncio.timeout(2 * self.limits.timeout_s):
-                response = await self._clients.request(method, _known_url(url), **parts)
+            # httpx times each read; a server that drips one byte a second needs a deadline of its own. It begins once
+            # there is a client: who waits for one has sent nothing, and must not end as a doubt.
+            async with self._clients.one() as client, asyncio.timeout(2 * self.limits.timeout_s):
+                response = await client.request(method, _known_url(url), **parts)
         except HostRefused as refusal:
             raise _NeverMadeError(_not_there(refusal)) from None
         # `from None` throughout: an httpx exception holds the request and with it the token.

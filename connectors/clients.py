@@ -5,8 +5,8 @@ calls that was half of what a call costs.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import httpx
 
@@ -26,12 +26,13 @@ class Clients:
         self._made: list[httpx.AsyncClient] = []
         self._idle: list[httpx.AsyncClient] = []
 
-    async def request(self, method: str, url: httpx.URL, **parts: Any) -> httpx.Response:
-        """As `httpx.AsyncClient.request`, over the connection that was used last of those that are idle."""
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[httpx.AsyncClient]:
+        """A client for one call: the idle one that was used last. Waits while as many are open as may be."""
         async with self._free:
             client = self._idle.pop() if self._idle else self._another()
             try:
-                return await client.request(method, url, **parts)
+                yield client
             finally:
                 self._idle.append(client)
 

@@ -4,16 +4,24 @@ import asyncio
 
 import httpx
 
+from amends.domain.outcome import Outcome, OutcomeClass
+from connectors.base import HttpApi, Limits
 from connectors.clients import ONE_CONNECTION, Clients
-from tests.connectors.rig import Request, WireServer, http, wire_server
+from connectors.egress import Gate
+from tests.connectors.rig import Clock, Request, WireServer, http, wire_server
 
 
 def clients(at_once: int = 8) -> Clients:
     return Clients(lambda: httpx.AsyncClient(limits=ONE_CONNECTION), at_once)
 
 
+async def post(opened: Clients, url: str) -> httpx.Response:
+    async with opened.one() as client:
+        return await client.post(url)
+
+
 async def call(opened: Clients, host: WireServer, count: int = 1) -> None:
-    answers = await asyncio.gather(*(opened.request("POST", httpx.URL(host.url)) for _ in range(count)))
+    answers = await asyncio.gather(*(post(opened, host.url) for _ in range(count)))
     assert [answer.status_code for answer in answers] == [200] * count
 
 
@@ -57,9 +65,9 @@ async def test_a_broken_or_cancelled_call_leaves_its_client_in_use() -> None:
                 return http(200)
 
     async with wire_server(answer) as host:
-        broken = opened.request("POST", httpx.URL(f"{host.url}/broken"))
+        broken = post(opened, f"{host.url}/broken")
         assert isinstance((await asyncio.gather(broken, return_exceptions=True))[0], httpx.TransportError)
-        silent = asyncio.create_task(opened.request("POST", httpx.URL(f"{host.url}/silent")))
+        silent = asyncio.create_task(post(opened, f"{host.url}/silent"))
         await read.wait()
         silent.cancel()
         await asyncio.gather(silent, return_exceptions=True)
@@ -75,3 +83,20 @@ async def test_nothing_stays_open() -> None:
         await call(opened, host, 3)
         await opened.close()
         assert all(client.is_closed for client in opened._made)
+
+
+async def test_who_has_waited_long_for_a_client_is_no_doubt() -> None:
+    """Three calls are never answered; the fourth has waited all that time, and has sent nothing meanwhile."""
+
+    def answer(request: Request) -> bytes:
+        return b"" if request.path == "/silent" else http(200)
+
+    async with wire_server(answer) as host:
+        limits = Limits(timeout_s=0.2, connections=1, attempts=1)
+        async with HttpApi("v", Gate([host.url]), Clock(), limits) as api:
+            calls = ["silent", "silent", "silent", "ok"]
+            *silent, waiting = await asyncio.gather(
+                *(api.write("send", f"{host.url}/{path}", headers={}, json={}) for path in calls)
+            )
+        assert [one.cls for one in silent if isinstance(one, Outcome)] == [OutcomeClass.UNCERTAIN] * 3
+        assert isinstance(waiting, httpx.Response)
