@@ -1,10 +1,10 @@
 """The `amends` command. Nothing heavy is imported before a command runs, so that `--help` answers at once."""
 
-import gc
 from typing import Annotated
 
 import typer
 
+from amends.garbage import collect_seldom
 from cli.backup import backup, restore
 from cli.cases import case, status
 from cli.desk import desk as ticket
@@ -44,8 +44,7 @@ Settings are environment variables AMENDS_... or lines of a .env file in the wor
 The documentation is in docs/, an annotated journey is deployments/journeys/complaint.yaml.
 """
 
-# A command imports two hundred thousand objects that stay. To look for garbage among them took a seventh of its start.
-gc.set_threshold(50_000, 20, 100)
+collect_seldom()
 
 app = typer.Typer(
     cls=GuardedGroup,

@@ -21,6 +21,7 @@ from pydantic import BaseModel
 import flows.complaint
 import flows.verify
 from amends.domain.business_time import BusinessCalendar
+from amends.garbage import collect_seldom
 from connectors.base import _tls
 
 _tls()
@@ -38,4 +39,5 @@ Apprise().add("json://127.0.0.1/")  # which loads 150 services to find this one
 BusinessCalendar("Asia/Ho_Chi_Minh", {0: ((time(9), time(17)),)}).add_minutes(
     datetime(2026, 1, 5, 2, tzinfo=UTC), 1
 )
+collect_seldom()
 gc.freeze()  # a collection in a child would copy every page it inherits

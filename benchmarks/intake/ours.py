@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from amends.domain.journey import load_journey
+from amends.garbage import collect_seldom
 from amends.settings import Settings
 from amends.store.opening import open_store
 from cli.importing import import_files
@@ -36,4 +37,5 @@ def main(file: str, home: str) -> None:
 
 
 if __name__ == "__main__":
+    collect_seldom()
     main(*sys.argv[1:3])

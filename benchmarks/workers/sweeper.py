@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from amends.clock import VirtualClock
+from amends.garbage import collect_seldom
 from amends.logs import set_up_logs
 from amends.settings import Settings
 from amends.store.opening import open_store
@@ -17,6 +18,7 @@ from tasks.sweep import Runtime, use_runtime
 
 def main(home: str) -> None:
     """Say `ready`, sweep, and print when that began and ended, by the clock that all processes share."""
+    collect_seldom()
     set_up_logs("error")
     settings = Settings()
     store = open_store(settings)
