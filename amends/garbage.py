@@ -1,11 +1,12 @@
-"""Python's search for unreachable objects, made seldom: for every process of ours."""
+"""Python's search for unreachable objects, made seldom where a process imports much and keeps it."""
 
 import gc
 
 
 def collect_seldom() -> None:
-    """A process of ours imports two hundred thousand objects, or more, that stay.
+    """For commands, Prefect's server, served sweeps, and what is measured in their place.
 
-    By default they are looked through again and again: a seventh of a command's start, a twentieth of an import.
+    They import two hundred thousand objects, or more, that stay. By default those are looked through again and again: a
+    seventh of a command's start, a twentieth of an import.
     """
     gc.set_threshold(50_000, 20, 100)

@@ -39,5 +39,5 @@ Apprise().add("json://127.0.0.1/")  # which loads 150 services to find this one
 BusinessCalendar("Asia/Ho_Chi_Minh", {0: ((time(9), time(17)),)}).add_minutes(
     datetime(2026, 1, 5, 2, tzinfo=UTC), 1
 )
-collect_seldom()
+collect_seldom()  # whoever is forked from this process inherits it
 gc.freeze()  # a collection in a child would copy every page it inherits
