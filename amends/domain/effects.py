@@ -1,5 +1,6 @@
 """Effects: the words of the ledger. One effect is one intended outside action, done at most once per key."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,6 +71,13 @@ def effect_key(journey: str, case_id: int, step: Step, channel: str, ordinal: in
 def tracking_id(key: str) -> str:
     """The key in the form vendors take: `[A-Za-z0-9_]{1,48}` (Zalo advises <= 48 characters, no specials)."""
     return key.replace("-", "")
+
+
+def tracked_key(tracking: str) -> str | None:
+    """The key that a tracking id stands for; None when it is none of ours."""
+    if re.fullmatch("[0-9a-f]{32}", tracking) is None:
+        return None
+    return f"{tracking[:8]}-{tracking[8:12]}-{tracking[12:16]}-{tracking[16:20]}-{tracking[20:]}"
 
 
 _STATE_AFTER: Mapping[OutcomeClass, EffectState] = {

@@ -1,7 +1,7 @@
 """The effect ledger: `sending` is committed before a call leaves, and the answer is written after it (DESIGN 4.2)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -16,7 +16,7 @@ from amends.domain.effects import (
     effect_key,
     next_attempt_at,
     state_after,
-    tracking_id,
+    tracked_key,
 )
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.domain.sla import from_ordinal
@@ -122,7 +122,6 @@ def begin(tx: Tx, intents: Sequence[Intent], *, owner: str, now: datetime, lease
                 intent.channel,
                 intent.ordinal,
                 key,
-                tracking_id(key),
                 intent.policy.value,
                 intent.template_id,
             )
@@ -163,7 +162,6 @@ _BEGIN = insert_of(
     "channel",
     "ordinal",
     "key",
-    "tracking_id",
     "policy",
     "template_id",
     ending=_take_up_again,
@@ -349,18 +347,20 @@ class Proof:
 
 def find(tx: Tx, *, provider_ids: Sequence[str], tracking_ids: Sequence[str]) -> dict[str, Proof]:
     """Effects by the vendor's message id or by our tracking id; the result is keyed by whichever id matched."""
-    found: dict[str, Proof] = {}
-    for column, ids in ((effects.c.tracking_id, tracking_ids), (effects.c.provider_id, provider_ids)):
-        wanted = sorted({value for value in ids if value})
-        if not wanted:
-            continue
+    of_key = {key: tracking for tracking in tracking_ids if (key := tracked_key(tracking)) is not None}
+    by_key = {of_key[proof.key]: proof for _, proof in _proofs(tx, effects.c.key, of_key)}
+    return by_key | dict(_proofs(tx, effects.c.provider_id, filter(None, provider_ids)))
+
+
+def _proofs(tx: Tx, column: sa.Column[Any], values: Iterable[str]) -> Iterator[tuple[str, Proof]]:
+    """Each value of `column` that an effect has, and that effect."""
+    if wanted := sorted(set(values)):
         for row in tx.execute(sa.select(effects).where(column.in_(wanted))):
             state = EffectState(row.state)
             proof = Proof(
                 row.case_id, row.journey, Step(row.step), row.ordinal, state, row.key, row.template_id
             )
-            found[str(row._mapping[column])] = proof
-    return found
+            yield str(row._mapping[column]), proof
 
 
 @dataclass(frozen=True, slots=True)

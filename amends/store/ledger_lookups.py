@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from amends.domain.effects import EffectState, Step
+from amends.domain.effects import EffectState, Step, tracking_id
 from amends.store import timeline
 from amends.store.engine import Tx
 from amends.store.operator_log import Deed, of_subject
@@ -46,7 +46,7 @@ class ListedEffect:
     attempts: int
     policy: str
     template_id: str | None
-    tracking_id: str
+    key: str
     provider_id: str | None
     code: str | None
     detail: str
@@ -55,6 +55,10 @@ class ListedEffect:
     sent_at: datetime | None
     settled_at: datetime | None
     next_attempt_at: datetime | None
+
+    @property
+    def tracking_id(self) -> str:
+        return tracking_id(self.key)
 
 
 def list_effects(

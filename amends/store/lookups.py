@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from amends.domain.effects import tracking_id
 from amends.store.engine import Tx
 from amends.store.schema import cases, effects, feedbacks, quarantine, tickets
 
@@ -68,7 +69,7 @@ def effects_of(tx: Tx, case_id: int) -> list[LedgerLine]:
             row.state,
             row.attempts,
             row.policy,
-            row.tracking_id,
+            tracking_id(row.key),
             row.provider_id,
             row.code,
             row.detail,

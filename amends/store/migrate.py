@@ -15,7 +15,7 @@ from amends.store.trouble import Trouble, trouble_of
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision; a test holds it against the folder of migrations."""
 FOLDER = Path(__file__).parent / "migrations"
 PATIENCE_S = 120.0

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from amends.domain.effects import EffectState, Policy, Step, effect_key, tracking_id
+from amends.domain.effects import EffectState, Policy, Step, effect_key
 from amends.domain.outcome import OutcomeClass
 from amends.store import cursors, journeys, timeline
 from amends.store.engine import Tx
@@ -198,7 +198,6 @@ def _insert(tx: Tx, wanted: Sequence[tuple[int, Step, int]], now: datetime) -> d
                 "channel": untried[0],
                 "ordinal": ordinal,
                 "key": key,
-                "tracking_id": tracking_id(key),
                 "policy": Policy.AT_MOST_ONCE.value,
                 "attempts": 1,  # the one that nobody remembers
                 "created_at": now,

@@ -253,7 +253,6 @@ effects = sa.Table(
     sa.Column("channel", sa.String(20), nullable=False),
     sa.Column("ordinal", sa.Integer, nullable=False),
     sa.Column("key", sa.String(36), nullable=False, unique=True),
-    sa.Column("tracking_id", sa.String(48), nullable=False, unique=True),
     sa.Column("policy", sa.String(20), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("attempts", sa.SmallInteger, nullable=False),

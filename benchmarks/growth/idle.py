@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from amends.domain.effects import Step, effect_key, tracking_id
+from amends.domain.effects import Step, effect_key
 from amends.store.engine import Store, Tx
 from amends.store.schema import (
     agenda,
@@ -106,7 +106,6 @@ def _effects(
                 "case_id": case_id,
                 "customer_id": model["customer_id"] and model["customer_id"] + number * span,
                 "key": key,
-                "tracking_id": tracking_id(key),
                 "provider_id": model["provider_id"] and f"{model['provider_id']}-{number}",
             }
             yield tuple(own.get(name, model[name]) for name in names)

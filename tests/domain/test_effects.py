@@ -2,14 +2,21 @@
 
 import re
 import string
-import uuid
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amends.domain.effects import EffectState, Step, effect_key, next_attempt_at, state_after, tracking_id
+from amends.domain.effects import (
+    EffectState,
+    Step,
+    effect_key,
+    next_attempt_at,
+    state_after,
+    tracked_key,
+    tracking_id,
+)
 from amends.domain.outcome import Outcome, OutcomeClass
 from tests.domain.examples import NINE
 
@@ -36,7 +43,13 @@ def test_the_tracking_id_fits_the_vendor_and_keeps_the_key(
 ) -> None:
     key = effect_key(*intention)
     assert re.fullmatch(r"[A-Za-z0-9_]{1,48}", tracking_id(key))
-    assert str(uuid.UUID(tracking_id(key))) == key
+    assert tracked_key(tracking_id(key)) == key
+
+
+@given(st.text(max_size=40) | st.text("0123456789abcdef-", min_size=30, max_size=36))
+def test_what_another_tracks_by_stands_for_no_key_of_ours(other: str) -> None:
+    key = tracked_key(other)
+    assert key is None or tracking_id(key) == other
 
 
 def test_the_key_is_the_same_in_every_process_and_release() -> None:

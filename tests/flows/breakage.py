@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.clock import VirtualClock
+from amends.domain.effects import tracking_id
 from amends.domain.journey import ComplaintJourney
 from amends.store.engine import Store
 from amends.store.schema import agenda, effects, tickets
@@ -135,7 +136,7 @@ class Morning:
         assert self.states(store) == Counter(accepted=self.customers - uncertain, uncertain=uncertain)
         book = Counter(entry["tracking_id"] for entry in self.sandbox.book(kind="zns"))
         assert max(book.values()) == 1
-        assert set(book) <= {row.tracking_id for row in apologies}
-        assert {row.tracking_id for row in apologies if row.state == "accepted"} <= set(book)
+        assert set(book) <= {tracking_id(row.key) for row in apologies}
+        assert {tracking_id(row.key) for row in apologies if row.state == "accepted"} <= set(book)
         assert {row.state for row in told} == {"accepted"}
         assert len(told) == self.customers

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 from amends.clock import VirtualClock
-from amends.domain.effects import Step
+from amends.domain.effects import Step, tracking_id
 from amends.domain.journey import ComplaintJourney
 from amends.store import reports, timeline
 from amends.store.opening import open_spool
@@ -126,7 +126,7 @@ class Rehearsal:
             return [
                 Message(
                     f"AM{row.case_id:06d}",
-                    row.tracking_id,
+                    tracking_id(row.key),
                     row.phone,
                     row.step,
                     row.channel,
@@ -134,7 +134,7 @@ class Rehearsal:
                     row.code,
                     row.detail,
                     row.attempts,
-                    taken[row.tracking_id] if row.channel == "zns" else 0,
+                    taken[tracking_id(row.key)] if row.channel == "zns" else 0,
                     not row.waits,
                     tuple(
                         line
@@ -179,12 +179,12 @@ class Rehearsal:
 
     def _in_the_book_but_not_ours(self) -> Iterator[str]:
         query = (
-            sa.select(effects.c.tracking_id, customers.c.phone)
+            sa.select(effects.c.key, customers.c.phone)
             .join(cases, cases.c.id == effects.c.case_id)
             .join(customers, customers.c.id == cases.c.customer_id)
         )
         with self.runtime.store.read() as tx:
-            phone_of = {row.tracking_id: row.phone for row in tx.execute(query)}
+            phone_of = {tracking_id(row.key): row.phone for row in tx.execute(query)}
         book = self.sandbox.book(kind="zns")
         for entry in book:
             if phone_of.get(entry["tracking_id"]) != entry["phone"]:

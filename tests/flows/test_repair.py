@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.clock import VirtualClock
-from amends.domain.effects import Step
+from amends.domain.effects import Step, tracking_id
 from amends.domain.journey import ComplaintJourney
 from amends.store import repair, reports
 from amends.store.repair import By, Repaired
@@ -51,7 +51,7 @@ async def test_lost_apologies_are_settled_and_the_one_that_never_left_arrives_on
     await complaint(journey)
     with runtime.store.read() as tx:
         doubts = [doubt.id for doubt in reports.uncertain_effects(tx, journey.name)]
-        tracking = {row.id: row.tracking_id for row in tx.execute(sa.select(effects))}
+        tracking = {row.id: tracking_id(row.key) for row in tx.execute(sa.select(effects))}
     assert len(doubts) == 2
     book = {entry["tracking_id"] for entry in sandbox.book(kind="zns")}
     for effect_id in doubts:

@@ -108,7 +108,6 @@ def fill(tx: Tx) -> None:
         channel="zns",
         ordinal=0,
         key=str,
-        tracking_id=str,
         provider_id=lambda i: f"m-{i}",
         policy="at_most_once",
         state="accepted",
@@ -258,7 +257,7 @@ WORK: dict[str, Callable[[Tx], object]] = {
     "ledger.of_cases": lambda tx: ledger.of_cases(tx, [7], [Step.ACKNOWLEDGE]),
     "ledger.begin": lambda tx: ledger.begin(tx, [intent(7)], **LEASE),  # type: ignore[arg-type]
     "ledger.mark_uncertain": lambda tx: ledger.mark_uncertain(tx, [claim_of(7, Step.ACKNOWLEDGE)], NINE),
-    "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7"]),
+    "ledger.find": lambda tx: ledger.find(tx, provider_ids=["m-7"], tracking_ids=["7" * 32]),
     "ledger.prove": lambda tx: ledger.prove(tx, "7", "m-7", NINE, ""),
     "ledger_lookups.list_effects": lambda tx: ledger_lookups.list_effects(
         tx, EffectFilter([EffectState.UNCERTAIN], Step.ACKNOWLEDGE), limit=100

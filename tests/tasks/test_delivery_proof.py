@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from amends.clock import VirtualClock
 from amends.domain import steps
 from amends.domain.decision import Decision
-from amends.domain.effects import Step
+from amends.domain.effects import Step, tracking_id
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.encryption import Cipher, new_key
 from amends.store import agenda, incidents, ledger, timeline
@@ -88,8 +88,8 @@ class Apologies:
     def proved(self, msg_id: str = "m-7") -> None:
         """The delivery webhook comes in."""
         with self.store.begin() as tx:
-            [row] = tx.execute(sa.select(effects.c.tracking_id)).all()
-            fact = Delivered(msg_id, row.tracking_id)
+            [row] = tx.execute(sa.select(effects.c.key)).all()
+            fact = Delivered(msg_id, tracking_id(row.key))
             act_on(tx, ACCOUNT, [VendorEvent("k", "user_received_message", NINE, fact)], self.clock.now())
 
     def story(self) -> list[str]:

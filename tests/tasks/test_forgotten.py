@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.clock import VirtualClock
-from amends.domain.effects import Step
+from amends.domain.effects import Step, tracking_id
 from amends.domain.outcome import Outcome
 from amends.store import agenda, forgetting, inbox, people, tickets
 from amends.store.engine import Store
@@ -100,7 +100,7 @@ class Shop:
                 rate=rate,
                 option="five_stars",
                 note=f"{WORDS} {PHONE}",
-                tracking_id=row.tracking_id,
+                tracking_id=tracking_id(row.key),
                 submitted_at=self.clock.now(),
             )
             found = cast("Any", as_feedback(said, survey_source(SURVEY)))

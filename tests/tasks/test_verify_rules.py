@@ -224,7 +224,7 @@ SABOTAGE: dict[str, Callable[[Any], Sequence[Any]]] = {
     "effect.uncertain": lambda _: [
         effects.update().where(effects.c.state == "uncertain").values(detail="", code=None)
     ],
-    "effect.key": lambda who: [effects.update().where(*effect(who.happy, "survey")).values(tracking_id="x")],
+    "effect.key": lambda who: [effects.update().where(*effect(who.happy, "survey")).values(key="x")],
     "effect.twice": lambda who: [
         effects.update().where(*effect(who.happy, "acknowledge")).values(state="accepted"),
         timeline.update()

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from amends.clock import VirtualClock
+from amends.domain.effects import tracking_id
 from amends.domain.feedback import Feedback
 from amends.domain.journey import ComplaintJourney
 from amends.domain.outcome import Outcome
@@ -149,7 +150,7 @@ class Town:
         message = self._message(number, effects.c.step.in_(["survey", "remind"]))
         if message is not None:
             made = answer(
-                f"a-{message.key}", rate=rate, tracking_id=message.tracking_id, submitted_at=self.now()
+                f"a-{message.key}", rate=rate, tracking_id=tracking_id(message.key), submitted_at=self.now()
             )
             found = as_feedback(made, survey_source(SURVEY))
             assert isinstance(found, Feedback)
@@ -159,7 +160,7 @@ class Town:
         """The vendor's webhook: a message has arrived."""
         message = self._message(number, effects.c.channel == "zns")
         if message is not None:
-            fact = Delivered(message.provider_id or f"d-{message.key}", message.tracking_id)
+            fact = Delivered(message.provider_id or f"d-{message.key}", tracking_id(message.key))
             with self.store.begin() as tx:
                 act_on(tx, ACCOUNT, [VendorEvent("k", "user_received_message", self.now(), fact)], self.now())
 
