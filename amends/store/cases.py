@@ -46,14 +46,25 @@ class OpenCase:
 
 def open_cases(tx: Tx, journey: str, customer_ids: Sequence[int]) -> list[OpenCase]:
     """The open cases of these customers in this journey, oldest first."""
+    case = cases.c
     query = (
-        sa.select(cases)
-        .where(cases.c.customer_id.in_(customer_ids), cases.c.journey == journey, cases.c.closed_at.is_(None))
-        .order_by(cases.c.id)
+        sa.select(
+            case.id,
+            case.customer_id,
+            case.last_feedback_at,
+            case.order_ref,
+            case.stars,
+            case.journey,
+            case.closed_at,
+        )
+        .where(case.customer_id.in_(customer_ids))
+        .order_by(case.id)
     )
+    # Which of them are open is asked here: told so, SQLite would read every open case of the journey.
     return [
         OpenCase(row.id, row.customer_id, row.last_feedback_at, row.order_ref, row.stars)
         for row in tx.execute(query)
+        if row.journey == journey and row.closed_at is None
     ]
 
 
