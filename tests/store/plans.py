@@ -31,8 +31,9 @@ def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes_of(inner)
 
 
-FEW = 100
-"""What a statement may touch among thousands of rows. A read of a whole index of them touches several times that."""
+def few(store: Store) -> int:
+    """What `touched` may be for a few rows among thousands; reading a whole index of them is several times that."""
+    return 20 if store.is_postgres else 100
 
 
 def touched(store: Store, sql: str, parameters: Any) -> int:
