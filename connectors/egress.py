@@ -27,8 +27,8 @@ class Gate:
         self._origins = {origin for url in urls if (origin := origin_of(url)) is not None}
         self._allowed = allowed
 
-    async def __call__(self, request: httpx.Request) -> None:
-        """For httpx' hook, which comes before every request, with the very URL that is connected to."""
+    def __call__(self, request: httpx.Request) -> None:
+        """Looks at the very URL that is connected to. Raises HostRefused, or `httpx.UnsupportedProtocol`."""
         url, origin = request.url, origin_of(request.url)
         if origin is None or origin[0] not in _PORTS:
             raise httpx.UnsupportedProtocol("not an HTTP address")

@@ -16,6 +16,7 @@ import httpx
 import requests
 from requests.adapters import HTTPAdapter
 
+from connectors.transport import Transport
 from sandbox import accept
 from sandbox.app import create_app
 from sandbox.state import Start, State
@@ -57,6 +58,9 @@ class InMemory:
                 return await httpx_goes_on(transport, request)
             return await self._httpx(request)
 
+        async def ours(_: Transport, request: httpx.Request) -> httpx.Response:
+            return await self._httpx(request)
+
         def over_requests(
             adapter: HTTPAdapter, request: requests.PreparedRequest, *args: Any, **more: Any
         ) -> requests.Response:
@@ -66,6 +70,7 @@ class InMemory:
 
         with (
             patch.object(httpx.AsyncHTTPTransport, "handle_async_request", over_httpx),
+            patch.object(Transport, "handle_async_request", ours),
             patch.object(HTTPAdapter, "send", over_requests),
         ):
             yield
@@ -73,7 +78,7 @@ class InMemory:
     async def _httpx(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         if path == "/message/template":
-            return httpx.Response(200, headers=_JSON, content=self._zns(request.headers, request.content))
+            return httpx.Response(200, headers=_JSON, content=self._zns(request.headers, request.read()))
         if path.startswith("/notify/"):
             return httpx.Response(200, headers=_JSON, content=self._notify(path, request.content))
         return await self._others.handle_async_request(request)

@@ -2,7 +2,7 @@
 
 A name says which Prefect task runs, or which module of `tasks/` where none does, and what is about to happen or has
 just happened: `acknowledge: before commit`, `poll: after look-up`, `tokens: after call`. Product code knows nothing
-of them: they hang on SQLAlchemy's dialect, on httpx's transport and on the notifier.
+of them: they hang on SQLAlchemy's dialect, on the transport of our connectors and on the notifier.
 """
 
 import os
@@ -22,6 +22,7 @@ from amends.domain.outcome import Outcome
 from amends.store.engine import Store
 from connectors.notify import AppriseNotifier
 from connectors.ports import Message
+from connectors.transport import Transport
 
 START = "sweep: start"
 """Passed first, when the store is open and the flow about to run."""
@@ -93,20 +94,19 @@ def _watch_commits(store: Store, trail: Trail) -> None:
 
 
 def _watch_calls(vendor_url: str, trail: Trail) -> None:
-    send = httpx.AsyncHTTPTransport.handle_async_request
+    send = Transport.handle_async_request
 
-    async def watched(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
-        if not str(request.url).startswith(vendor_url):  # Prefect's client goes this way, too
+    async def watched(self: Transport, request: httpx.Request) -> httpx.Response:
+        if not str(request.url).startswith(vendor_url):
             return await send(self, request)
         step = "tokens" if request.url.path.endswith("/access_token") else _step()
         what = "call" if request.method == "POST" else "look-up"
         trail.passing(f"{step}: before {what}")
         response = await send(self, request)
-        await response.aread()
         trail.passing(f"{step}: after {what}")
         return response
 
-    httpx.AsyncHTTPTransport.handle_async_request = watched  # type: ignore[method-assign]
+    Transport.handle_async_request = watched  # type: ignore[method-assign]
 
 
 def _watch_notifications(trail: Trail) -> None:

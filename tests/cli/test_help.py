@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from tests.cli.conftest import run_amends
 
-HEAVY = ("prefect", "sqlalchemy", "pydantic_settings", "pydantic", "httpx", "apprise")
+HEAVY = ("prefect", "sqlalchemy", "pydantic_settings", "pydantic", "httpx", "aiohttp", "apprise")
 
 
 def test_help_names_what_to_try_first_and_where_the_docs_are() -> None:
