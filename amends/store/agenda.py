@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from amends.domain.effects import Step
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, if_new, insert_of
+from amends.store.one_of import one_of
 from amends.store.schema import agenda
 from amends.store.sql import rendered
 from amends.store.types import UtcDateTime
@@ -108,9 +109,7 @@ def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
 
 _HELD = (
     sa.select(agenda.c.id, agenda.c.lease_until)
-    .where(
-        agenda.c.id.in_(sa.bindparam("ids", expanding=True)), agenda.c.lease_owner == sa.bindparam("owner")
-    )
+    .where(one_of(agenda.c.id, "ids"), agenda.c.lease_owner == sa.bindparam("owner"))
     .with_for_update()
 )
 

@@ -24,6 +24,7 @@ from amends.store import vouchers
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, insert_of
+from amends.store.one_of import one_of
 from amends.store.schema import effects
 from amends.store.sql import rendered
 from amends.store.tickets import clock_ordinal
@@ -96,10 +97,7 @@ _OF_CASES = (
         effects.c.template_id,
         effects.c.sent_at,
     )
-    .where(
-        effects.c.case_id.in_(sa.bindparam("cases", expanding=True)),
-        effects.c.step.in_(sa.bindparam("steps", expanding=True)),
-    )
+    .where(one_of(effects.c.case_id, "cases"), one_of(effects.c.step, "steps"))
     .order_by(effects.c.id)
 )
 
