@@ -17,7 +17,7 @@ async def _close(sweep: Sweep, claims: list[Claim]) -> None:
     now, tally = sweep.now(), sweep.tally(Step.CLOSE)
     with sweep.store.begin() as tx:
         ours = agenda.still_ours(tx, claims, sweep.owner)
-        found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
+        found = cases.load_unnamed(tx, [claim.case_id for claim in ours])
         finished, closed, lines = [], [], []
         for claim in ours:
             case = found[claim.case_id]

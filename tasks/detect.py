@@ -85,7 +85,7 @@ def _record_answers(
     tx: Tx, sweep: Sweep, answers: Sequence[tuple[Unrouted, ledger.Proof]], now: datetime
 ) -> list[Route]:
     """Note the answers, settle sends they prove, and wake the cases that wait for them."""
-    found = cases.load(tx, [proof.case_id for _, proof in answers], messages_since=now) if answers else {}
+    found = cases.load_unnamed(tx, [proof.case_id for _, proof in answers]) if answers else {}
     noted, lines, wordless = [], [], []
     for feedback, proof in answers:
         case = found[proof.case_id]

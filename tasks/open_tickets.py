@@ -24,7 +24,7 @@ async def _open(sweep: Sweep, claims: list[Claim]) -> None:
     now = sweep.now()
     with sweep.store.begin() as tx:
         ours = agenda.still_ours(tx, claims, sweep.owner)
-        found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
+        found = cases.load_unnamed(tx, [claim.case_id for claim in ours])
         histories = cases.histories(tx, list(found.values()))
         agents = _assign(tx, sweep, [found[claim.case_id] for claim in ours])
         by_version: dict[int, list[tickets.NewTicket]] = {}

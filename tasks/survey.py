@@ -78,7 +78,7 @@ async def _conclude(sweep: Sweep, claims: list[Claim]) -> None:
     now, tally = sweep.now(), sweep.tally(Step.CONCLUDE)
     with sweep.store.begin() as tx:
         ours = agenda.still_ours(tx, claims, sweep.owner)
-        found = cases.load(tx, [claim.case_id for claim in ours], messages_since=now)
+        found = cases.load_unnamed(tx, [claim.case_id for claim in ours])
         postponed, finished, endings, earning, items, lines = [], [], [], [], [], []
         for claim in ours:
             case = found[claim.case_id]

@@ -6,8 +6,9 @@ Zalo's errors come with HTTP 200; the header is `access_token`, not Bearer (deve
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -66,7 +67,7 @@ class ZaloClient:
             response = await self.api.write(operation, url, headers=self._headers(token), json=body)
             if isinstance(response, Outcome):
                 return Answer(response)
-            return self._judge(response, which, [token, *texts_in(body)])
+            return self._judge(response, which, chain([token], texts_in(body)))
 
         return await self._with_token(attempt)
 
@@ -131,7 +132,7 @@ class ZaloClient:
             self.tokens.worked(token)
         return answer
 
-    def _judge(self, response: httpx.Response, which: Api, sent: list[str]) -> Answer:
+    def _judge(self, response: httpx.Response, which: Api, sent: Iterable[str]) -> Answer:
         if response.status_code == 401:
             return Answer(
                 Outcome(OutcomeClass.REFRESH_CREDENTIALS, code="http_401", detail="access token refused")

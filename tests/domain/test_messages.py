@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amends.domain.messages import VARIABLES, check_template, render
+from amends.domain import template_language as language
+from amends.domain.messages import LONGEST, VARIABLES, check_template, render
 
 
 def test_variables_are_filled_in() -> None:
@@ -60,6 +61,22 @@ def test_a_variable_without_a_value_is_an_error_not_a_gap() -> None:
 def test_a_text_cannot_reach_into_python() -> None:
     with pytest.raises(ValueError, match="cannot be filled in"):
         render("{{ brand.__class__.__subclasses__() }}", {"brand": "Nắng"})
+
+
+@given(
+    st.sampled_from(
+        ["{{ customer_name }}", "{{customer_name}}", "{{ customer_name}} ", "{{ customer_name }}\n"]
+    ),
+    st.text(),
+)
+def test_a_variable_alone_is_filled_in_as_jinja_does(text: str, name: str) -> None:
+    rendered = language.environment.from_string(text).render(customer_name=name)
+    assert render(text, {"customer_name": name}) == rendered
+
+
+def test_a_value_alone_is_no_longer_than_any_text() -> None:
+    with pytest.raises(ValueError, match="longer than"):
+        render("{{ customer_name }}", {"customer_name": "x" * (LONGEST + 1)})
 
 
 @given(st.text())
