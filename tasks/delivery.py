@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from amends.domain.case import Case
 from amends.domain.decision import Decision, Finish, Postpone, Send
 from amends.domain.effects import (
+    TO_CUSTOMERS,
     Effect,
     EffectState,
     Policy,
@@ -146,7 +147,10 @@ class Wave:
         if not claims:
             return [], []
         ids = [claim.case_id for claim in claims]
-        found = cases.load(tx, ids, messages_since=sweep.messages_since())
+        if self.step in TO_CUSTOMERS:
+            found = cases.load(tx, ids, messages_since=sweep.messages_since())
+        else:
+            found = cases.load_unnamed(tx, ids)
         effects = ledger.of_cases(tx, ids, [self.step])
         if any(effect.state is EffectState.SENDING for made in effects.values() for effect in made):
             dead = ledger.mark_uncertain(tx, claims, now)

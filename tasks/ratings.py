@@ -16,7 +16,7 @@ def survey_source(template_id: str | None) -> str:
 
 def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
     """The answer as feedback; one on a scale we do not know, or outside it, is kept in quarantine."""
-    known = answer.option in list(Scale)
+    known = answer.option in _SCALES
     if not known or not Scale(answer.option).accepts(answer.rate):
         wrong = ("rate", f"{answer.rate} is no mark of the scale {answer.option}", "ask Zalo what it means")
         if not known:
@@ -37,6 +37,9 @@ def as_feedback(answer: RatingAnswer, source: str) -> Feedback | Rejected:
         text=storable(answer.note),
         raw=storable({VENDOR_ROW: _row(answer)}),
     )
+
+
+_SCALES = frozenset(scale.value for scale in Scale)
 
 
 def _row(answer: RatingAnswer) -> dict[str, object]:

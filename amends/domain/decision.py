@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from babel.dates import format_date
 from babel.numbers import format_decimal
@@ -70,11 +71,20 @@ def voucher_variables(
     """The variables of a voucher; the date is the brand's, written the way ZNS takes it (dd/mm/yyyy)."""
     return {
         "voucher_code": code,
-        "voucher_value": f"{format_decimal(value_vnd, locale='vi_VN')}đ",
-        "voucher_expires": format_date(
-            expires_at.astimezone(journey.zone).date(), "dd/MM/yyyy", locale="vi_VN"
-        ),
+        "voucher_value": _dong(value_vnd),
+        "voucher_expires": _day(expires_at.astimezone(journey.zone).date()),
     }
+
+
+# The vouchers of a sweep are worth the same and end on a day or two.
+@lru_cache(maxsize=64)
+def _dong(vnd: int) -> str:
+    return f"{format_decimal(vnd, locale='vi_VN')}đ"
+
+
+@lru_cache(maxsize=64)
+def _day(day: date) -> str:
+    return format_date(day, "dd/MM/yyyy", locale="vi_VN")
 
 
 def language_of(case: Case, journey: ComplaintJourney) -> Language:

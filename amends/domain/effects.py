@@ -27,6 +27,10 @@ class Step(StrEnum):
     CLOSE = "close"
 
 
+TO_CUSTOMERS = (Step.ACKNOWLEDGE, Step.SURVEY, Step.REMIND, Step.REWARD)
+"""Steps that write to the customer; all others write to staff, or to nobody."""
+
+
 class EffectState(StrEnum):
     """`sending` is committed before the call leaves; a crash there leaves `uncertain`, never a second call."""
 

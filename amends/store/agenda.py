@@ -1,7 +1,7 @@
 """The agenda: which step of which case is due when, and who is working on it (leases, DESIGN 4.6)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from amends.domain.effects import Step
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, if_new, insert_of
-from amends.store.one_of import one_of
+from amends.store.in_list import in_list
 from amends.store.schema import agenda
 from amends.store.sql import rendered
 from amends.store.types import UtcDateTime
@@ -99,9 +99,9 @@ def claim(
 def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
     """Those of `claims` that no other sweep has taken over since, locked until this transaction ends."""
     held = tx.execute(rendered(tx, _HELD), {"ids": [claim.id for claim in claims], "owner": owner})
-    ours = {row.id: row.lease_until for row in held}
+    ours = dict(held.tuples().all())
     return [
-        Claim(claim.id, claim.case_id, claim.step, claim.ordinal, ours[claim.id])
+        claim if claim.held_until == ours[claim.id] else replace(claim, held_until=ours[claim.id])
         for claim in claims
         if claim.id in ours
     ]
@@ -109,7 +109,7 @@ def still_ours(tx: Tx, claims: Sequence[Claim], owner: str) -> list[Claim]:
 
 _HELD = (
     sa.select(agenda.c.id, agenda.c.lease_until)
-    .where(one_of(agenda.c.id, "ids"), agenda.c.lease_owner == sa.bindparam("owner"))
+    .where(in_list(agenda.c.id, "ids"), agenda.c.lease_owner == sa.bindparam("owner"))
     .with_for_update()
 )
 

@@ -12,7 +12,7 @@ from amends.domain.journey.aftercare import CaseOutcome
 from amends.domain.journey.base import Severity
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, insert_of
-from amends.store.one_of import one_of
+from amends.store.in_list import in_list
 from amends.store.schema import cases, customers, effects, feedbacks, surveys, tickets, zalo_users
 from amends.store.sql import rendered
 from amends.store.types import UtcDateTime
@@ -181,7 +181,7 @@ def _view(*person: sa.ColumnElement[Any]) -> sa.Select[Any]:
         .join(customers, customers.c.id == cases.c.customer_id)
         .outerjoin(tickets, tickets.c.case_id == cases.c.id)
         .outerjoin(surveys, sa.and_(surveys.c.case_id == cases.c.id, surveys.c.cycle == tickets.c.cycle))
-        .where(one_of(cases.c.id, "b_ids"))
+        .where(in_list(cases.c.id, "b_ids"))
     )
 
 
@@ -210,7 +210,7 @@ def load_unnamed(tx: Tx, case_ids: Sequence[int]) -> dict[int, Case]:
 
 _CHATS = (
     sa.select(zalo_users)
-    .where(one_of(zalo_users.c.customer_id, "b_ids"))
+    .where(in_list(zalo_users.c.customer_id, "b_ids"))
     .order_by(zalo_users.c.last_interaction_at.desc().nulls_last(), zalo_users.c.id)
 )
 
@@ -226,7 +226,7 @@ def _zalo_users(tx: Tx, customer_ids: set[int]) -> dict[int, tuple[ZaloUser, ...
 _SENT = (
     sa.select(effects.c.customer_id, sa.func.count().label("sent"))
     .where(
-        one_of(effects.c.customer_id, "b_ids"),
+        in_list(effects.c.customer_id, "b_ids"),
         effects.c.state == "accepted",
         effects.c.settled_at >= sa.bindparam("b_since", type_=UtcDateTime),
     )

@@ -24,7 +24,7 @@ from amends.store import vouchers
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.for_rows import ForRows, insert_of
-from amends.store.one_of import one_of
+from amends.store.in_list import in_list
 from amends.store.schema import effects
 from amends.store.sql import rendered
 from amends.store.tickets import clock_ordinal
@@ -97,7 +97,7 @@ _OF_CASES = (
         effects.c.template_id,
         effects.c.sent_at,
     )
-    .where(one_of(effects.c.case_id, "cases"), one_of(effects.c.step, "steps"))
+    .where(in_list(effects.c.case_id, "cases"), in_list(effects.c.step, "steps"))
     .order_by(effects.c.id)
 )
 

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from amends.domain.effects import EffectState, Policy, Step, effect_key
+from amends.domain.effects import TO_CUSTOMERS, EffectState, Policy, Step, effect_key
 from amends.domain.outcome import OutcomeClass
 from amends.store import cursors, journeys, timeline
 from amends.store.engine import Tx
@@ -25,7 +25,6 @@ from amends.store.sql import execute_many, upsert
 
 CODE = "restored"
 DETAIL = "may have been sent between the backup and its restore"
-TO_CUSTOMERS = (Step.ACKNOWLEDGE, Step.SURVEY, Step.REMIND, Step.REWARD)
 CASES_LEFT_FREE = 100_000
 """Case numbers that are not used again: cases lost by the restore may have had them, and vendors know those numbers."""
 _CURSOR = "restored"

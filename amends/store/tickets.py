@@ -14,7 +14,7 @@ from amends.domain.sla import ClockKind, SlaClock, start_clock
 from amends.store import agenda, journeys, restored, timeline
 from amends.store.engine import Tx
 from amends.store.for_rows import if_new, insert_of
-from amends.store.one_of import one_of
+from amends.store.in_list import in_list
 from amends.store.schema import cases, sla_clocks, tickets
 from amends.store.sql import locked, rendered
 from amends.store.types import UtcDateTime
@@ -126,7 +126,7 @@ def clocks(tx: Tx, case_ids: Sequence[int]) -> dict[tuple[int, int], SlaClock]:
     return found
 
 
-_CLOCKS = sa.select(sla_clocks).where(one_of(sla_clocks.c.case_id, "b_cases"))
+_CLOCKS = sa.select(sla_clocks).where(in_list(sla_clocks.c.case_id, "b_cases"))
 
 
 def reopen(tx: Tx, journey: ComplaintJourney, case_id: int, severity: Severity, now: datetime) -> int:

@@ -10,7 +10,7 @@ from amends.domain.journey.aftercare import GeneratedCodes, Reward
 from amends.domain.voucher_codes import generated_code
 from amends.store.engine import Tx
 from amends.store.for_rows import if_new, insert_of
-from amends.store.one_of import one_of
+from amends.store.in_list import in_list
 from amends.store.schema import budgets, vouchers
 from amends.store.sql import execute_many, locked, rendered, upsert
 from amends.store.types import UtcDateTime
@@ -55,7 +55,7 @@ def reserve(
     return found | given
 
 
-_HELD = sa.select(vouchers).where(one_of(vouchers.c.case_id, "b_cases"))
+_HELD = sa.select(vouchers).where(in_list(vouchers.c.case_id, "b_cases"))
 
 
 def _give(tx: Tx, journey: str, reward: Reward, case_ids: Sequence[int], now: datetime) -> dict[int, Voucher]:

@@ -36,34 +36,34 @@ class _Values(sa.TypeDecorator[Sequence[Any]]):
         return values if dialect.name == "postgresql" else to_json(values)
 
 
-class _OneOf(sa.ColumnElement[bool]):
+class _InList(sa.ColumnElement[bool]):
     inherit_cache = False
     type = sa.Boolean()
 
     def __init__(self, column: sa.Column[Any], values: sa.BindParameter[Any]) -> None:
         self.column, self.values = column, values
 
-    def self_group(self, against: Any = None) -> "_OneOf":
+    def self_group(self, against: Any = None) -> "_InList":
         """As it is: SQLAlchemy would write `= 1` behind it, which no index serves."""
         return self
 
 
-def one_of(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
+def in_list(column: sa.Column[Any], name: str) -> sa.ColumnElement[bool]:
     """Whether `column`, of numbers or texts, has one of the values that the parameter `name` lists; none of none.
 
     For statements that are `rendered` once.
     """
-    return _OneOf(column, sa.bindparam(name, type_=_Values(column.type)))
+    return _InList(column, sa.bindparam(name, type_=_Values(column.type)))
 
 
-@compiles(_OneOf, "sqlite")
-def _sqlite(element: _OneOf, compiler: SQLCompiler, **more: Any) -> str:
+@compiles(_InList, "sqlite")
+def _sqlite(element: _InList, compiler: SQLCompiler, **more: Any) -> str:
     values = compiler.process(element.values, **more)
     column = compiler.process(element.column, **more)
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - a parameter's place
 
 
-@compiles(_OneOf, "postgresql")
-def _postgresql(element: _OneOf, compiler: SQLCompiler, **more: Any) -> str:
+@compiles(_InList, "postgresql")
+def _postgresql(element: _InList, compiler: SQLCompiler, **more: Any) -> str:
     values = compiler.process(element.values, **more)
     return f"{compiler.process(element.column, **more)} = ANY ({values})"
