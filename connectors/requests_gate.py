@@ -1,14 +1,15 @@
 """The gate for Apprise: its plugins call `requests`, each on its own and to hosts that only they know.
 
 So the look at every request is taken where all of them pass, in the adapter of `requests`; it concerns the thread
-that is inside `only_to` and nobody else. There, too, a plugin's next request finds the connection of its last one:
-most plugins make a session for every request, and would begin each with a handshake.
+that is inside `only_to` and nobody else. There, too, a plugin's next request finds the connection of its last one, and
+the proxies that were found for it: most plugins make a session for every request, which would begin with a handshake,
+and read the whole environment twice.
 """
 
 import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,7 @@ class KeptConnections:
     def __init__(self) -> None:
         self._adapter: Any = None
         self._used_at = 0.0
+        self._proxies: dict[str, dict[str, str]] = {}
 
     def adapter(self) -> Any:
         """The adapter of `requests` that has them."""
@@ -43,6 +45,13 @@ class KeptConnections:
             self._adapter = HTTPAdapter()
         self._used_at = now
         return self._adapter
+
+    def proxies(self, url: str, look_up: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """The environment's proxies for that host, looked up once."""
+        host = urlsplit(url).netloc
+        if host not in self._proxies:
+            self._proxies[host] = look_up()
+        return dict(self._proxies[host])
 
     def close(self) -> None:
         if self._adapter is not None:
@@ -74,6 +83,7 @@ class _Scope:
 
 
 def _install() -> None:
+    from requests import sessions
     from requests.adapters import HTTPAdapter
 
     with _installing:
@@ -92,6 +102,20 @@ def _install() -> None:
 
         send.of_amends = True  # type: ignore[attr-defined]
         HTTPAdapter.send = send  # type: ignore[method-assign]
+        of_environment = getattr(sessions, "get_environ_proxies", None)
+        if (
+            of_environment is None
+        ):  # not in the documents of requests: without it, each request looks for itself
+            return
+
+        @functools.wraps(of_environment)
+        def proxies(url: Any, no_proxy: Any = None) -> Any:
+            scope: _Scope | None = getattr(_thread, "scope", None)
+            look_up = functools.partial(of_environment, url, no_proxy=no_proxy)
+            kept = scope.kept if scope is not None and no_proxy is None else None
+            return look_up() if kept is None else kept.proxies(str(url), look_up)
+
+        sessions.get_environ_proxies = proxies  # type: ignore[attr-defined]
 
 
 def _send(scope: _Scope, send: Any, url: str) -> Any:

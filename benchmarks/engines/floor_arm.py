@@ -128,11 +128,15 @@ def _case_of(entry: Mapping[str, Any]) -> str:
 @asynccontextmanager
 async def opened(order: Order, vendor: Vendor) -> AsyncIterator[Floor]:
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    async with floor_with({"limits": limits, "timeout": 30}, order, vendor) as system:
+        yield system
+
+
+@asynccontextmanager
+async def floor_with(options: Mapping[str, Any], order: Order, vendor: Vendor) -> AsyncIterator[Floor]:
+    """The floor with a client of these options for each open call."""
     async with AsyncExitStack() as stack:
-        clients = [
-            await stack.enter_async_context(httpx.AsyncClient(limits=limits, timeout=30))
-            for _ in range(OPEN_CALLS)
-        ]
+        clients = [await stack.enter_async_context(httpx.AsyncClient(**options)) for _ in range(OPEN_CALLS)]
         system = Floor(order, vendor, clients)
         yield system
         system.close()

@@ -22,7 +22,7 @@ class Runner:
 
     @property
     def is_peer(self) -> bool:
-        return self.arm not in ("amends", "floor")
+        return self.arm not in ("amends", "floor", "floor_aiohttp")
 
     @property
     def ready(self) -> bool:
@@ -43,6 +43,8 @@ class Race:
 
 
 AMENDS, FLOOR, DBOS, PROCRASTINATE = "Amends", "floor", "DBOS", "procrastinate"
+FLOOR_AIOHTTP = "floor over aiohttp"
+"""The floor with the connections of Amends in place of httpx's own."""
 NAIVE = ("naive Prefect, in turn", "naive Prefect, at once")
 """A flow run per case with a task per step; one after the other, and eight together."""
 
@@ -53,15 +55,17 @@ class Scale:
 
     cases: int
     rounds: int
+    """Of Amends and the floor, whose ratio is the closest."""
+    peer_rounds: int
     peer_cases: int
     naive_cases: tuple[int, int]
     """In turn and at once: as slow as it is, it may do fewer."""
 
 
 SCALES = {
-    Size.SMOKE: Scale(20, 1, 10, (2, 4)),
-    Size.QUICK: Scale(1_000, 1, 50, (2, 6)),
-    Size.FULL: Scale(2_000, 3, 200, (8, 24)),
+    Size.SMOKE: Scale(20, 1, 1, 10, (2, 4)),
+    Size.QUICK: Scale(1_000, 1, 1, 50, (2, 6)),
+    Size.FULL: Scale(2_000, 5, 3, 200, (8, 24)),
 }
 
 
@@ -91,10 +95,13 @@ def _runners(scale: Scale, database: str, over_http: bool) -> list[Runner]:
     ]
     if over_http:  # one after the other, it would only wait longer than it does engine only
         del naive[0]
+    ours = amends_and_floor(scale)
+    if over_http:
+        ours.append(Runner(FLOOR_AIOHTTP, "floor_aiohttp", scale.cases, scale.rounds))
     if database != POSTGRES:
-        return [*amends_and_floor(scale), *naive]
+        return [*ours, *naive]
     peers = [
-        Runner(DBOS, "dbos", scale.peer_cases, scale.rounds, needs="dbos"),
-        Runner(PROCRASTINATE, "procrastinate", scale.peer_cases, scale.rounds, needs="procrastinate"),
+        Runner(DBOS, "dbos", scale.peer_cases, scale.peer_rounds, needs="dbos"),
+        Runner(PROCRASTINATE, "procrastinate", scale.peer_cases, scale.peer_rounds, needs="procrastinate"),
     ]
-    return [*amends_and_floor(scale), *peers, *naive]
+    return [*ours, *peers, *naive]

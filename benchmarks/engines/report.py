@@ -5,7 +5,7 @@ from statistics import median
 
 from benchmarks.databases import POSTGRES, SQLITE
 from benchmarks.engines.order import Measured
-from benchmarks.engines.races import AMENDS, DBOS, FLOOR, NAIVE, PROCRASTINATE
+from benchmarks.engines.races import AMENDS, DBOS, FLOOR, FLOOR_AIOHTTP, NAIVE, PROCRASTINATE
 from benchmarks.engines.running import Results
 from benchmarks.part import Chart, Part, Table
 
@@ -22,6 +22,7 @@ _COLUMNS = (
 _NAMES = {
     AMENDS: "amends",
     FLOOR: "floor",
+    FLOOR_AIOHTTP: "floor_over_aiohttp",
     DBOS: "dbos",
     PROCRASTINATE: "procrastinate",
     NAIVE[0]: "naive_prefect_in_turn",
@@ -82,15 +83,16 @@ def _figures(results: Sequence[Results]) -> dict[str, float]:
             figures[f"{_NAMES[label]}_cases_per_s_{race.setting}_{race.database}"] = _round(_speed(runs))
         ours = sound[AMENDS]
         if race.over_http:
-            pairs = zip(ours, sound[FLOOR], strict=True)
-            figures[f"of_floor_{race.database}"] = _round(median(us.wall_s / it.wall_s for us, it in pairs))
+            for floor, name in ((FLOOR, "of_floor"), (FLOOR_AIOHTTP, "of_aiohttp_floor")):
+                pairs = zip(ours, sound[floor], strict=True)
+                figures[f"{name}_{race.database}"] = _round(median(us.wall_s / it.wall_s for us, it in pairs))
             continue
         naive = [_speed(sound[label]) for label in NAIVE if label in sound]
         if naive:
             figures[f"times_naive_prefect_{race.database}"] = _round(_speed(ours) / max(naive))
         if DBOS in sound:
             figures["times_dbos"] = _round(_speed(ours) / _speed(sound[DBOS]))
-    for name, worst in (("of_floor", max), ("times_naive_prefect", min)):
+    for name, worst in (("of_floor", max), ("of_aiohttp_floor", max), ("times_naive_prefect", min)):
         found = [value for key, value in figures.items() if key.startswith(f"{name}_")]
         if found:
             figures[name] = worst(found)

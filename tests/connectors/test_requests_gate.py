@@ -81,3 +81,21 @@ async def test_cookies_are_not_kept() -> None:
             assert (await channel.send(message())).accepted
     assert host.connections == 1
     assert ["cookie" in request.headers for request in host.requests] == [False, False]
+
+
+async def test_the_proxies_of_the_environment_are_looked_up_once_and_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up = []
+
+    def environment() -> dict[str, str]:
+        looked_up.append(1)
+        return {"http": f"http://127.0.0.1:{proxy.port}"}
+
+    async with wire_server(lambda _: http(200)) as proxy:
+        monkeypatch.setattr("requests.utils.getproxies", environment)
+        async with notifier(lan="json://chat.example", minh="json://127.0.0.1:1") as channel:
+            for _ in range(3):
+                assert (await channel.send(message())).accepted
+    assert [request.path for request in proxy.requests] == ["http://chat.example/"] * 3
+    assert len(looked_up) == 1
