@@ -14,6 +14,7 @@ from connectors.apprise_contact import AppriseContact
 from connectors.file_roots import FileRoots, fixed_part
 from connectors.inbox_file import InboxFile
 from connectors.outward import unlisted
+from connectors.staff_webhook import webhook_hosts
 from desk.standard_webhooks import new_secret, read_secrets
 
 
@@ -136,7 +137,7 @@ def _contacts(journey: ComplaintJourney, settings: Settings) -> Iterator[Finding
 
 def _understood(url: str) -> bool:
     try:
-        return bool(InboxFile.from_url(url) or AppriseContact(url))
+        return bool(InboxFile.from_url(url) or webhook_hosts(url) or AppriseContact(url))
     except ValueError:
         return False
 

@@ -165,9 +165,7 @@ class HttpApi:
         """
 
         async def attempt() -> httpx.Response:
-            response = await self._request(
-                "POST", url, repeatable=False, headers=headers, content=(json, form)
-            )
+            response = await self._request(lambda: _post(url, headers, json, form), repeatable=False)
             # 503 and 429 are said by a gate before the work is done. Any other 5xx can come after it: a 500
             # thrown while the answer was being written, a 502/504 from a proxy that lost its upstream.
             if response.status_code >= 500:
@@ -197,7 +195,7 @@ class HttpApi:
         """
 
         async def attempt() -> httpx.Response:
-            response = await self._request("GET", url, repeatable=True, headers=headers, params=params)
+            response = await self._request(lambda: _get(url, headers, params), repeatable=True)
             if response.status_code >= 500:
                 raise _NotTakenError(f"http_{response.status_code}", "the server failed")
             return response
@@ -239,21 +237,12 @@ class HttpApi:
         )
         return await retrying(again)
 
-    async def _request(
-        self,
-        method: str,
-        url: str,
-        *,
-        repeatable: bool,
-        headers: Mapping[str, str],
-        params: Mapping[str, str | int] | None = None,
-        content: tuple[Any, Mapping[str, str] | None] = (None, None),
-    ) -> httpx.Response:
+    async def _request(self, make: Callable[[], httpx.Request], *, repeatable: bool) -> httpx.Response:
         if self._turns is None or self._limiter is None:
             raise RuntimeError(f"{self!r} is not open: use it inside `async with`")
         await self._limiter.acquire()
         try:
-            request = _request_of(method, url, headers, params, *content)
+            request = make()
             self.gate(request)
             if not repeatable and fence().leave_before is not None:
                 # Waiting for a connection takes time too, so the look is taken when the first byte is about to go.
@@ -298,14 +287,11 @@ class HttpApi:
         )
 
 
-def _request_of(
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    params: Mapping[str, str | int] | None,
-    json: Any,
-    form: Mapping[str, str] | None,
-) -> httpx.Request:
+def _get(url: str, headers: Mapping[str, str], params: Mapping[str, str | int]) -> httpx.Request:
+    return httpx.Request("GET", _known_url(url), params=params, headers={**_OURS, **headers})
+
+
+def _post(url: str, headers: Mapping[str, str], json: Any, form: Mapping[str, str] | None) -> httpx.Request:
     """`httpx.Request` spends three quarters of its time on what it adds to a body that it encodes itself."""
     sent, body = {**_OURS, **headers}, b""
     if json is not None:
@@ -314,7 +300,7 @@ def _request_of(
     elif form is not None:
         sent["content-type"] = "application/x-www-form-urlencoded"
         body = urlencode(form).encode()
-    return httpx.Request(method, _known_url(url), params=params, headers=sent, stream=httpx.ByteStream(body))
+    return httpx.Request("POST", _known_url(url), headers=sent, stream=httpx.ByteStream(body))
 
 
 class HttpConnector:

@@ -1,4 +1,4 @@
-"""Notifies staff through Apprise: one URL per contact, for mail, Slack, Telegram, Lark, Zulip and 100 more.
+"""Notifies staff, mostly through Apprise: one URL per contact, for mail, Slack, Telegram, Lark, Zulip and 100 more.
 
 Apprise answers only yes or no, so it cannot say whether a failed notification left. Agent notifications are
 `at_least_once` by policy: a no is `RETRY_LATER`, and an agent may, seldom, read one notice twice.
@@ -24,6 +24,9 @@ from connectors.examination import Finding
 from connectors.fence import TOO_LATE, fence
 from connectors.inbox_file import InboxFile
 from connectors.ports import Message, Recipient
+from connectors.staff_webhook import StaffWebhook
+
+Contact = AppriseContact | InboxFile | StaffWebhook
 
 VENDOR = "notify"
 _THREADS = 8
@@ -33,8 +36,8 @@ _EXAMINE_S = 5.0
 class AppriseNotifier:
     """Channel "notify": `recipient.contact` names an entry of `Settings.contacts`. Use as `async with`.
 
-    An entry is an Apprise URL (see `AppriseContact` for its pace), or `amends-file:///folder/file.jsonl` for
-    a file that gets one JSON line per notification.
+    An entry is an Apprise URL (see `AppriseContact` for its pace), `amends-https://host/path` for a system of one's own
+    (`StaffWebhook`), or `amends-file:///folder/file.jsonl` for a file that gets one JSON line per notification.
 
     What a caller does with an outcome: `ACCEPTED`: settled. `RETRY_LATER`: again later, also when it may have left.
     `NEEDS_HUMAN` (`stops="target"`: no address, one that is not understood, one that is not `allowed` or redirects):
@@ -50,7 +53,7 @@ class AppriseNotifier:
         self._urls = contacts
         self._clock = clock
         self._allowed = allowed
-        self._contacts: dict[str, AppriseContact | InboxFile | None] = {}
+        self._contacts: dict[str, Contact | None] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._opening: asyncio.Lock | None = None
 
@@ -72,6 +75,8 @@ class AppriseNotifier:
         for contact in self._contacts.values():
             if isinstance(contact, AppriseContact):
                 contact.close()
+            elif isinstance(contact, StaffWebhook):
+                await contact.__aexit__(kind, error, trace)
         self._contacts.clear()
 
     def reaches(self, recipient: Recipient) -> bool:
@@ -95,6 +100,8 @@ class AppriseNotifier:
         if name not in self._urls:
             return _fix(name, "no_url", f'has no URL: add "{name}" to AMENDS_CONTACTS')
         contact = await self._contact(name)
+        if isinstance(contact, StaffWebhook):
+            return await contact.send(message)
         if contact is None:
             return _fix(
                 name, "bad_url", "has an URL that Apprise does not understand: correct AMENDS_CONTACTS"
@@ -191,14 +198,17 @@ class AppriseNotifier:
             detail="Apprise could not deliver it; its own warning is in the log",
         )
 
-    async def _contact(self, name: str) -> AppriseContact | InboxFile | None:
+    async def _contact(self, name: str) -> Contact | None:
         loop = self._in_thread()
         assert self._opening is not None  # noqa: S101 - opened together with the threads
         async with self._opening:
             if name not in self._contacts:
                 url = self._urls[name].get_secret_value()
                 # Apprise loads its 150 plugins at the first URL: a quarter of a second, off the loop.
-                self._contacts[name] = await loop.run_in_executor(self._threads, _parse, url, self._allowed)
+                contact = await loop.run_in_executor(self._threads, _parse, url, self._clock, self._allowed)
+                if isinstance(contact, StaffWebhook):
+                    await contact.__aenter__()
+                self._contacts[name] = contact
         return self._contacts[name]
 
     def _in_thread(self) -> asyncio.AbstractEventLoop:
@@ -207,9 +217,10 @@ class AppriseNotifier:
         return asyncio.get_running_loop()
 
 
-def _parse(url: str, allowed: AllowedHosts) -> AppriseContact | InboxFile | None:
+def _parse(url: str, clock: Clock, allowed: AllowedHosts) -> Contact | None:
     try:
-        return InboxFile.from_url(url) or AppriseContact(url, allowed)
+        own = InboxFile.from_url(url) or StaffWebhook.from_url(url, clock, allowed)
+        return own or AppriseContact(url, allowed)
     except ValueError:
         return None
 

@@ -8,6 +8,7 @@ from connectors.apprise_contact import AppriseContact
 from connectors.egress import origin_of
 from connectors.inbox_file import InboxFile
 from connectors.mail_server import mail_server
+from connectors.staff_webhook import webhook_hosts
 
 Place = tuple[str, str, int]
 """The setting that names it, host, and port."""
@@ -41,7 +42,9 @@ def _places(settings: Settings) -> Iterator[Place]:
 
 
 def _hosts_of(url: str) -> list[tuple[str, int]]:
+    if InboxFile.from_url(url):
+        return []
     try:
-        return [] if InboxFile.from_url(url) else AppriseContact(url).hosts
+        return webhook_hosts(url) or AppriseContact(url).hosts
     except ValueError:
         return []  # no address at all, which is another finding

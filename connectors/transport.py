@@ -27,9 +27,6 @@ comes out of the transport as it is, and the request stays here."""
 _HEADER_VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?")
 """RFC 9110, 5.5: no control characters, no blanks at the ends."""
 
-_known_url = lru_cache(maxsize=256)(lambda url: URL(url, encoded=True))
-"""As it is: httpx has encoded it, and a gate has looked at that very spelling."""
-
 
 class _Departure:
     """One request's way out."""
@@ -74,8 +71,7 @@ class Transport(httpx.AsyncBaseTransport):
         """Raises `httpx.ConnectError`, `ConnectTimeout` or `ProxyError` when the request surely has not left,
         `LocalProtocolError` when it can be no request, and any other `httpx.TransportError` when nobody knows.
         """
-        headers = _headers(request)
-        url = _known_url(str(request.url))
+        headers, url = _headers(request), _url(request)
         departure = _Departure(request.extensions.get(LEAVING))
         token = _departure.set(departure)
         try:
@@ -111,6 +107,19 @@ class Transport(httpx.AsyncBaseTransport):
                 skip_auto_headers=("Content-Type",),
             )
         return self._session
+
+
+def _url(request: httpx.Request) -> URL:
+    try:
+        return _known_url(str(request.url))
+    except ValueError:
+        raise httpx.LocalProtocolError("an address that aiohttp cannot read") from None
+
+
+@lru_cache(maxsize=256)
+def _known_url(url: str) -> URL:
+    """As it is written: httpx has encoded it, and a gate has looked at that very spelling."""
+    return URL(url, encoded=True)
 
 
 def _headers(request: httpx.Request) -> CIMultiDict[str]:

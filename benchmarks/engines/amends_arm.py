@@ -114,7 +114,7 @@ def _journey(inbox: Path) -> ComplaintJourney:
 
 
 def _settings(order: Order, url: str) -> Settings:
-    notify = url.replace("http://", "json://") + "/notify"
+    notify = f"amends-{url}/notify"
     names = ("lan", "minh", "thao", "shift_lead", "care_manager")
     return Settings(
         home=Path(order.home),

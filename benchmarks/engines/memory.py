@@ -80,7 +80,7 @@ class InMemory:
         if path == "/message/template":
             return httpx.Response(200, headers=_JSON, content=self._zns(request.headers, request.read()))
         if path.startswith("/notify/"):
-            return httpx.Response(200, headers=_JSON, content=self._notify(path, request.content))
+            return httpx.Response(200, headers=_JSON, content=self._notify(path, request.read()))
         return await self._others.handle_async_request(request)
 
     def _requests(self, request: requests.PreparedRequest) -> requests.Response:
