@@ -102,10 +102,9 @@ def _install() -> None:
 
         send.of_amends = True  # type: ignore[attr-defined]
         HTTPAdapter.send = send  # type: ignore[method-assign]
+        # It is not in the documents of requests; without it, each request looks for itself.
         of_environment = getattr(sessions, "get_environ_proxies", None)
-        if (
-            of_environment is None
-        ):  # not in the documents of requests: without it, each request looks for itself
+        if of_environment is None:
             return
 
         @functools.wraps(of_environment)

@@ -203,7 +203,7 @@ def load(tx: Tx, case_ids: Sequence[int], *, messages_since: datetime) -> dict[i
 def load_unnamed(tx: Tx, case_ids: Sequence[int]) -> dict[int, Case]:
     """The cases, but of the customer only who they are to us: no language, name, address, chat or count of messages.
 
-    For steps that write to nobody: opening what is sealed takes longer than all else that is read of a case.
+    For steps that write to staff, or to nobody: opening what is sealed takes longer than all else of the reading.
     """
     return {row.id: _case(row, {}, {}) for row in tx.execute(rendered(tx, _UNNAMED), {"b_ids": case_ids})}
 

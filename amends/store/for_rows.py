@@ -125,24 +125,6 @@ def fill_in(table: sa.Table, *columns: str, key: str, gaps: Sequence[str], clear
     return ForRows([table.c[name] for name in columns], build)
 
 
-def listed(values: Sequence[str]) -> str:
-    """Many texts as one, for `among`."""
-    return to_json(values)
-
-
-def among(tx: Tx, column: sa.Column[str], name: str) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of those that are `listed` in the parameter `name`.
-
-    As IN, whose every value would be a parameter of its own.
-    """
-    given = sa.bindparam(name, type_=sa.Text)
-    if tx.dialect.name == "postgresql":
-        each = sa.func.json_array_elements_text(sa.cast(given, postgresql.JSON)).column_valued("each")
-        # An array, because with a set PostgreSQL may rather read all that the source has ever brought.
-        return column == sa.any_(sa.func.array(sa.select(each).scalar_subquery()))
-    return column.in_(sa.select(sa.func.json_each(given).table_valued("value").c.value))
-
-
 def _fresh(tx: Tx, columns: Sequence[sa.Column[Any]]) -> sa.FromClause:
     rows = (_recordset if tx.dialect.name == "postgresql" else _extracted)(columns)
     # PostgreSQL takes every document for a hundred rows, for which it would read a table of a thousand pages whole.

@@ -13,10 +13,11 @@ from amends.domain.feedback import Feedback, Rejected
 from amends.domain.ratings import Scale
 from amends.store import zalo_users
 from amends.store.engine import Tx
-from amends.store.for_rows import ForRows, Packed, among, fill_in, if_new, insert_from, insert_of, listed
+from amends.store.for_rows import ForRows, Packed, fill_in, if_new, insert_from, insert_of
+from amends.store.in_list import in_list
 from amends.store.schema import customers, feedbacks, quarantine
 from amends.store.sealed import keyring_of
-from amends.store.sql import kept, locked, rendered, upsert
+from amends.store.sql import locked, rendered, upsert
 from amends.store.types import UtcDateTime
 
 
@@ -73,7 +74,7 @@ class Ready:
     """A batch made ready to be stored: what takes the processor's time is done, and needed no transaction."""
 
     batch: Sequence[Feedback]
-    ids: str
+    ids: Sequence[str]
     people: Packed
     feedbacks: Packed
     zalo_uids: Sequence[str]
@@ -103,7 +104,7 @@ def ready(dialect: Dialect, batch: Sequence[Feedback]) -> Ready:
     ]
     return Ready(
         batch,
-        listed([feedback.external_id for feedback in batch]),
+        [feedback.external_id for feedback in batch],
         # Sorted, so that two imports that share customers lock them in the same order.
         _TELL.pack(dialect, sorted((hashed[key], *person) for key, person in people.items())),
         _RECEIVE.pack(dialect, rows),
@@ -181,18 +182,19 @@ _RECEIVE = ForRows([customers.c.key, *(feedbacks.c[name] for name in _OF_A_FEEDB
 def _forgotten(tx: Tx, made: Ready) -> set[tuple[str, str]]:
     """What we hold without its person: the same file again must not bring their contact back."""
     sources = sorted({feedback.source for feedback in made.batch})
-    query = kept(tx.dialect, _forgotten, lambda: _whose_person_is_forgotten(tx).compile(dialect=tx.dialect))
-    return {(row.source, row.external_id) for row in tx.execute(query, {"sources": sources, "ids": made.ids})}
+    asked = {"sources": sources, "ids": made.ids}
+    return {(source, id_) for source, id_ in tx.execute(rendered(tx, _WHOSE_PERSON_IS_FORGOTTEN), asked)}
 
 
-def _whose_person_is_forgotten(tx: Tx) -> sa.Select[tuple[str, str]]:
-    # No join: it might begin with all whom we have ever forgotten.
-    theirs = sa.select(customers.c.forgotten_at).where(customers.c.id == feedbacks.c.customer_id)
-    return sa.select(feedbacks.c.source, feedbacks.c.external_id).where(
-        feedbacks.c.source.in_(sa.bindparam("sources", expanding=True)),
-        among(tx, feedbacks.c.external_id, "ids"),
-        theirs.scalar_subquery().is_not(None),
-    )
+# No join: it might begin with all whom we have ever forgotten.
+_WHOSE_PERSON_IS_FORGOTTEN = sa.select(feedbacks.c.source, feedbacks.c.external_id).where(
+    in_list(feedbacks.c.source, "sources"),
+    in_list(feedbacks.c.external_id, "ids"),
+    sa.select(customers.c.forgotten_at)
+    .where(customers.c.id == feedbacks.c.customer_id)
+    .scalar_subquery()
+    .is_not(None),
+)
 
 
 def attach(
@@ -243,8 +245,7 @@ def known(tx: Tx, external_ids: Sequence[str], sources: Sequence[str]) -> set[st
 
 
 _KNOWN = sa.select(feedbacks.c.external_id).where(
-    feedbacks.c.source.in_(sa.bindparam("sources", expanding=True)),
-    feedbacks.c.external_id.in_(sa.bindparam("ids", expanding=True)),
+    in_list(feedbacks.c.source, "sources"), in_list(feedbacks.c.external_id, "ids")
 )
 
 

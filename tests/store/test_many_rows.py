@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from amends.sealing import MARK, to_json
 from amends.store.engine import Store, Tx
-from amends.store.for_rows import ForRows, among, fill_in, if_new, insert_from, insert_of, listed
+from amends.store.for_rows import ForRows, fill_in, if_new, insert_from, insert_of
+from amends.store.in_list import in_list
 from amends.store.schema import customers, feedbacks, quarantine
 from tests.domain.examples import HOUR, NINE
 from tests.store.rows import add_customer
@@ -133,12 +134,12 @@ def test_whom_nothing_is_told_of_is_not_locked(postgres: Store) -> None:
             fill(other, [person("b", name="Minh")])
 
 
-def test_among_finds_what_is_listed_and_nothing_else(store: Store) -> None:
+def test_in_list_finds_what_is_listed_and_nothing_else(store: Store) -> None:
     with store.begin() as tx:
         insert(tx, [entry(text) for text in [*STRANGE, "other"]])
-        query = sa.select(quarantine.c.fingerprint).where(among(tx, quarantine.c.fingerprint, "ids"))
-        assert set(tx.execute(query, {"ids": listed([*STRANGE, "unknown"])}).scalars()) == set(STRANGE)
-        assert tx.execute(query, {"ids": listed([])}).all() == []
+        query = sa.select(quarantine.c.fingerprint).where(in_list(quarantine.c.fingerprint, "ids"))
+        assert set(tx.execute(query, {"ids": [*STRANGE, "unknown"]}).scalars()) == set(STRANGE)
+        assert tx.execute(query, {"ids": []}).all() == []
 
 
 @pytest.mark.parametrize("value", [2**70, {"a": [-(2**64)]}, "Tệ 🙁", 1.5, None, {"1": ["x", {}]}])
