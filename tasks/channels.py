@@ -38,6 +38,8 @@ class Channels:
         self._sweep = sweep
         self._breakers: dict[str, Breaker] = {}
         self._under_way: Counter[str] = Counter()
+        self.cautious = False
+        """Whether this wave has met a breaker that lets out only so many calls."""
 
     def hold_back(self, send: Send, now: datetime) -> Postpone | None:
         """Why nothing may be sent there now, if so."""
@@ -53,6 +55,7 @@ class Channels:
         """Read the breakers anew: other sweeps learn too."""
         self._breakers = breakers.load(tx)
         self._under_way.clear()
+        self.cautious = False
 
     def admit(self, tx: Tx, send: Send, now: datetime) -> Admission | Postpone:
         """Whether the breaker lets one more call out in this wave."""
@@ -62,6 +65,7 @@ class Channels:
             return Postpone(breaker.retry_at or now, f"{name} rests after trouble", routine=True)
         if (most := breaker.calls_at_once) is None:
             return Admission.NOW
+        self.cautious = True
         if self._under_way[name] >= most:
             return Admission.NEXT_WAVE
         if breaker.retry_at is not None and not breakers.try_it(

@@ -6,13 +6,12 @@ calls may have left (DESIGN 4.3). The decision is a pure function of the case an
 after the answer, and by then knows whether the step is over, must wait, or goes on to the next channel.
 """
 
-import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import chain
 
-from amends.domain.case import Case
 from amends.domain.decision import Decision, Finish, Postpone, Send
 from amends.domain.effects import (
     TO_CUSTOMERS,
@@ -22,49 +21,15 @@ from amends.domain.effects import (
     Step,
     next_attempt_at,
     state_after,
-    tracking_id,
 )
-from amends.domain.journey import ComplaintJourney
 from amends.domain.outcome import Outcome, OutcomeClass
 from amends.store import agenda, cases, ledger, timeline
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
 from amends.store.ledger import Intent
-from connectors.fence import leaving_before
-from connectors.ports import Message, Recipient
+from tasks.calls import Answered, Call, Job, OpenCalls
 from tasks.channels import PAUSE, Admission, Channels
 from tasks.sweep import Sweep, Tally
-
-
-@dataclass(slots=True)
-class Job:
-    """One claimed item on its way through a wave."""
-
-    claim: Claim
-    case: Case
-    journey: ComplaintJourney
-    """The version the case entered with."""
-    effects: list[Effect]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One job that has decided to send."""
-
-    job: Job
-    send: Send
-    intent: Intent
-    leave_before: datetime | None = None
-    """When it is too late for it to leave: the lease of its case is about to end."""
-
-    @property
-    def tries(self) -> int:
-        """How often this very effect was tried before."""
-        earlier = (
-            e for e in self.job.effects if (e.channel, e.ordinal) == (self.send.channel, self.send.ordinal)
-        )
-        return next((effect.attempts for effect in earlier), 0)
-
 
 Decide = Callable[[Tx, Sequence[Job], datetime], list[Decision]]
 """Says what to do with each of these jobs, in their order; a wave is asked about at once."""
@@ -86,37 +51,16 @@ async def deliver(
     """Work through `claims`: `decide` says what to do with each, `on_finish` plans what follows finished steps."""
     wave = Wave(sweep, step, decide, on_finish)
     queue = deque(claims)
-    answered: list[tuple[Call, Outcome]] = []
-    while queue:
-        with sweep.store.begin() as tx:
-            wave.settle(tx, answered)
-            wave.keep_lease(tx, queue)
-            batch = [queue.popleft() for _ in range(min(wave.size, len(queue)))]
-            calls, later = wave.prepare(tx, batch)
-        queue.extend(later)
-        outcomes = await asyncio.gather(*(_make(sweep, call) for call in calls))
-        answered = list(zip(calls, outcomes, strict=True))
-    with sweep.store.begin() as tx:
-        wave.settle(tx, answered)
-
-
-async def _make(sweep: Sweep, call: Call) -> Outcome:
-    send, customer, key = call.send, call.job.case.customer, call.intent.key
-    recipient = (
-        Recipient(contact=send.contact)
-        if send.contact
-        else Recipient(customer.phone, customer.email, send.zalo_uid)
-    )
-    message = Message(
-        key, tracking_id(key), recipient, send.template_id, send.params, send.subject, send.body
-    )
-    try:
-        with leaving_before(call.leave_before):
-            return await sweep.connectors.channels[send.channel].send(message)
-    except Exception as error:  # a bug in a connector must not hide whether the call has left
-        return Outcome(
-            OutcomeClass.UNCERTAIN, code=type(error).__name__, detail="the connector failed in the call"
-        )
+    async with OpenCalls(sweep.connectors.channels) as calls:
+        while queue or calls:
+            answered = await calls.answers(wave.may_stay_open if queue else 0)
+            with sweep.store.begin() as tx:
+                wave.keep_lease(tx, chain(queue, calls.claims))
+                room = sweep.settings.open_calls - len(calls)
+                batch = [queue.popleft() for _ in range(min(wave.cases_for(room), len(queue)))]
+                leaving, later = wave.turn(tx, answered, batch, room)
+            queue.extend(later)
+            calls.make(leaving)
 
 
 class Wave:
@@ -127,25 +71,46 @@ class Wave:
         self.tally: Tally = sweep.tally(step)
         self.renew_at = sweep.now() + sweep.lease / 3
         self.channels = Channels(sweep)
-        self.size = sweep.settings.open_calls
-        """How many cases the next wave takes: so many that the calls they want fill what may be open."""
+        self.cases_per_call = 1.0
+        """As of the wave before."""
 
-    def keep_lease(self, tx: Tx, rest: Collection[Claim]) -> None:
-        """Renew the lease of what is still to be done once a third of it has passed: a slow vendor is no death."""
+    @property
+    def may_stay_open(self) -> int:
+        """How many calls need no answer before the next wave: half, so that the vendor works while we do.
+
+        None while a breaker lets out only so many: it goes by the answers of calls made together.
+        """
+        return 0 if self.channels.cautious else self.sweep.settings.open_calls // 2
+
+    def cases_for(self, room: int) -> int:
+        """How many cases the next wave takes: so many that the calls they want fill the room for open calls."""
+        return max(int(room * self.cases_per_call), 1)
+
+    def keep_lease(self, tx: Tx, claims: Iterable[Claim]) -> None:
+        """Renew the leases of what is still to be done once a third of them has passed: a slow vendor is no death."""
         sweep, now = self.sweep, self.sweep.now()
         if now >= self.renew_at:
-            agenda.renew(tx, [*rest], sweep.owner, sweep.lease_until())
+            agenda.renew(tx, [*claims], sweep.owner, sweep.lease_until())
             self.renew_at = now + sweep.lease / 3
 
-    def prepare(self, tx: Tx, batch: Sequence[Claim]) -> tuple[list[Call], list[Claim]]:
-        """Decide the batch and write `sending` for what is to be sent; the commit follows at once.
+    def turn(
+        self, tx: Tx, answered: Answered, batch: Sequence[Claim], room: int
+    ) -> tuple[list[Call], list[Claim]]:
+        """Write the answers, decide again in their light, decide the batch, and write `sending` for what is to be sent.
 
-        Also returns the claims that a later wave has to take up, because their channel bears no more calls now.
+        Returns the calls to make once the caller has committed, at most `room`, and the claims that a later wave has
+        to take up: there was no room for their calls, or their channel bears no more of them now.
         """
-        sweep, now = self.sweep, self.sweep.now()
-        claims = agenda.still_ours(tx, batch, sweep.owner)
+        # All at once, and the agenda before the ledger: two sweeps never wait for each other in a circle.
+        held = agenda.still_ours(tx, [*(call.job.claim for call, _ in answered), *batch], self.sweep.owner)
+        ours = {claim.id: claim for claim in held}
+        self._settle(tx, answered, ours)
+        return self._prepare(tx, [ours[claim.id] for claim in batch if claim.id in ours], room)
+
+    def _prepare(self, tx: Tx, claims: Sequence[Claim], room: int) -> tuple[list[Call], list[Claim]]:
         if not claims:
             return [], []
+        sweep, now = self.sweep, self.sweep.now()
         ids = [claim.case_id for claim in claims]
         if self.step in TO_CUSTOMERS:
             found = cases.load(tx, ids, messages_since=sweep.messages_since())
@@ -161,18 +126,19 @@ class Wave:
             case = found[claim.case_id]
             jobs.append(Job(claim, case, sweep.version(tx, case.version_id), effects[case.id]))
         wanted = self._carry_out(tx, jobs, now)
-        self.size = sweep.settings.open_calls * len(batch) // max(len(wanted), 1)
-        calls, later = self._admitted(tx, wanted, now)
+        self.cases_per_call = len(claims) / max(len(wanted), 1)
+        calls, later = self._admitted(tx, wanted, room, now)
         intents = [call.intent for call in calls]
-        ours = ledger.begin(tx, intents, owner=sweep.owner, now=now, lease_until=sweep.lease_until())
-        return [call for call in calls if call.intent.key in ours], later
+        begun = ledger.begin(tx, intents, owner=sweep.owner, now=now, lease_until=sweep.lease_until())
+        return [call for call in calls if call.intent.key in begun], later
 
-    def _admitted(self, tx: Tx, calls: Sequence[Call], now: datetime) -> tuple[list[Call], list[Claim]]:
-        """Those of `calls` that may be open at once and their channel lets out now, and the claims for a later wave."""
+    def _admitted(
+        self, tx: Tx, calls: Sequence[Call], room: int, now: datetime
+    ) -> tuple[list[Call], list[Claim]]:
+        """Those of `calls` for which there is room and which their channel lets out now, and the claims of the rest."""
         self.channels.start_wave(tx)
-        most = self.sweep.settings.open_calls
-        leaving, later, postponed = [], [call.job.claim for call in calls[most:]], []
-        for call in calls[:most]:
+        leaving, later, postponed = [], [call.job.claim for call in calls[room:]], []
+        for call in calls[:room]:
             match self.channels.admit(tx, call.send, now):
                 case Admission.NOW:
                     leaving.append(call)
@@ -184,13 +150,11 @@ class Wave:
         agenda.postpone(tx, postponed)
         return leaving, later
 
-    def settle(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> None:
+    def _settle(self, tx: Tx, answered: Answered, ours: Mapping[int, Claim]) -> None:
         """Write the answers, then decide each job again in their light."""
         if not answered:
             return
         sweep, now = self.sweep, self.sweep.now()
-        # The agenda is locked before the ledger, as in `prepare`: two sweeps never wait for each other in a circle.
-        ours = set(agenda.still_ours(tx, [call.job.claim for call, _ in answered], sweep.owner))
         attempts = {call.intent.key: call.tries + 1 for call, _ in answered}
         answers = [(call.intent, outcome) for call, outcome in answered]
         ledger.settle(tx, answers, owner=sweep.owner, attempts=attempts, now=now)
@@ -203,7 +167,7 @@ class Wave:
             if state is not EffectState.WAITING or call.tries == 0:
                 lines.append(self._line(job.case.id, _RESULT_OF[state], _describe(call.send, outcome), now))
             repeat = state is EffectState.UNCERTAIN and call.send.policy is Policy.AT_LEAST_ONCE
-            if job.claim not in ours:
+            if job.claim.id not in ours:
                 self._settle_late(tx, call, outcome, now)
                 continue
             if state is EffectState.WAITING or repeat:
@@ -225,7 +189,7 @@ class Wave:
         if known and state_after(outcome) in (EffectState.WAITING, EffectState.REFUSED):
             agenda.reopen(tx, call.job.claim, now)
 
-    def _with_proofs(self, tx: Tx, answered: Sequence[tuple[Call, Outcome]]) -> list[tuple[Call, Outcome]]:
+    def _with_proofs(self, tx: Tx, answered: Answered) -> Answered:
         """What a delivery webhook has proved while the call was still open has arrived, whatever the answer says."""
         doubts = [call.intent.key for call, outcome in answered if not outcome.accepted]
         proved = ledger.accepted_among(tx, doubts) if doubts else {}

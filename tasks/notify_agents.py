@@ -6,8 +6,9 @@ from amends.domain import steps
 from amends.domain.decision import Decision
 from amends.domain.effects import Step
 from amends.store.agenda import Claim
+from tasks.calls import Job
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver, one_by_one
+from tasks.delivery import deliver, one_by_one
 from tasks.sweep import Sweep
 
 

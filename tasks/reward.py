@@ -15,8 +15,9 @@ from amends.store.engine import Tx
 from connectors.code_pool import LONGEST_CODE, read_codes, stamp_of
 from connectors.file_kinds import FileProblem
 from connectors.file_roots import FileRoots
+from tasks.calls import Job
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver
+from tasks.delivery import deliver
 from tasks.sweep import Sweep
 
 

@@ -11,8 +11,9 @@ from amends.domain.journey.aftercare import CaseOutcome
 from amends.store import agenda, cases, restored, surveys, timeline
 from amends.store.agenda import Claim, Item
 from amends.store.engine import Tx
+from tasks.calls import Job
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver, one_by_one
+from tasks.delivery import deliver, one_by_one
 from tasks.sweep import Sweep
 
 

@@ -9,8 +9,9 @@ from amends.domain.effects import Step
 from amends.store import tickets
 from amends.store.agenda import Claim
 from amends.store.engine import Tx
+from tasks.calls import Job
 from tasks.chunks import run_due
-from tasks.delivery import Job, deliver
+from tasks.delivery import deliver
 from tasks.sweep import Sweep
 
 

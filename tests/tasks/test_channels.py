@@ -17,7 +17,8 @@ from amends.store import agenda, breakers, incidents
 from amends.store.engine import Store
 from amends.store.schema import effects
 from connectors.ports import Message, Recipient
-from tasks.delivery import Job, deliver, one_by_one
+from tasks.calls import Job
+from tasks.delivery import deliver, one_by_one
 from tasks.sweep import Sweep
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import ACCEPTED, MINUTE, add_case, add_customer

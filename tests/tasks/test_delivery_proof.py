@@ -21,7 +21,8 @@ from connectors.events import Delivered, VendorEvent
 from connectors.ports import Message, Recipient
 from connectors.registry import open_connectors
 from sandbox.process import Sandbox
-from tasks.delivery import Job, deliver, one_by_one
+from tasks.calls import Job
+from tasks.delivery import deliver, one_by_one
 from tasks.sweep import Runtime, Sweep
 from tasks.tidy_up import tidy_up
 from tasks.vault import StoreVault

@@ -16,7 +16,8 @@ from amends.domain.outcome import Outcome
 from amends.store import agenda
 from amends.store.engine import Store
 from connectors.ports import Message, Recipient
-from tasks.delivery import Job, deliver, one_by_one
+from tasks.calls import Job
+from tasks.delivery import deliver, one_by_one
 from tests.domain.examples import HOUR, JOURNEY, NINE
 from tests.store.rows import ACCEPTED, add_case, add_customer
 from tests.tasks.rig import sweep_over
