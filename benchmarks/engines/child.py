@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol
 
+from amends.garbage import collect_seldom
 from benchmarks.checks import same_book
 from benchmarks.engines.cases import Complaint, Day, complaints, day, expected_book, name_of
 from benchmarks.engines.meter import Meter, peak_mib
@@ -52,6 +53,7 @@ async def run(order: Order) -> Measured:
 
 def main() -> None:
     """`python -m benchmarks.engines.child ORDER OUT`; exit code 1 with the reason when the run is a failed one."""
+    collect_seldom()  # as served sweeps do; the floor and the peers have the same of it
     order = Order.read(Path(sys.argv[1]))
     if order.core is not None:
         os.sched_setaffinity(0, {order.core})
