@@ -1,9 +1,9 @@
 """Sending: decide late, commit `sending`, call, write the answer, decide again. The only way to a vendor.
 
-Work goes in waves of as many cases as there may be open calls. One transaction settles the wave before and decides
-the next one, so a wave costs one commit, and a sweep killed at any moment leaves at most one wave of effects whose
-calls may have left (DESIGN 4.3). The decision is a pure function of the case and its effects; it is asked again
-after the answer, and by then knows whether the step is over, must wait, or goes on to the next channel.
+Work goes in waves of as many cases as fill the room for open calls. One transaction writes the answers that have come
+and decides the next wave, so a wave costs one commit, and a sweep killed at any moment leaves no more effects whose
+calls may have left than calls may be open (DESIGN 4.3). The decision is a pure function of the case and its effects; it
+is asked again after the answer, and by then knows whether the step is over, must wait, or goes on to the next channel.
 """
 
 from collections import deque
