@@ -1,15 +1,15 @@
 """Opening the database: SQLite with one writer at a time, or PostgreSQL."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from sqlite3 import SQLITE_BUSY, OperationalError
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_random
 
@@ -42,7 +42,6 @@ class Store:
         elif backend == "postgresql":
             self.engine = sa.create_engine(
                 parsed.set(drivername="postgresql+psycopg"),
-                pool_pre_ping=True,
                 hide_parameters=True,
                 connect_args=_alive_within_a_minute(parsed),
             )
@@ -76,15 +75,38 @@ class Store:
 
         Raises StrangeSchema when another program has migrated the database to a schema that this one does not know.
         """
-        with self.engine.begin() as tx:
-            hold_revision(tx)
+        with closing(self._answering(hold_revision)) as tx:
             yield tx
+            tx.commit()
 
     @contextmanager
     def read(self) -> Iterator[Tx]:
         """A reading transaction: on SQLite it never waits for the writer."""
-        with self.engine.connect().execution_options(amends_read_only=True) as tx:
+        with closing(self._answering(_look if self.is_postgres else None, amends_read_only=True)) as tx:
             yield tx
+
+    def _answering(self, ask: Callable[[Tx], None] | None, **options: bool) -> Tx:
+        """A connection whose transaction begins with `ask`: what the pool has kept may have died with its server.
+
+        SQLAlchemy's `pool_pre_ping` would find out as well, with one more way to the server and back each time.
+        """
+        try:
+            return self._connected(ask, **options)
+        except DBAPIError as error:
+            # One that is found dead has taken the rest of the pool with it, and nothing has been done yet.
+            if not error.connection_invalidated:
+                raise
+        return self._connected(ask, **options)
+
+    def _connected(self, ask: Callable[[Tx], None] | None, **options: bool) -> Tx:
+        tx = self.engine.connect().execution_options(**options)
+        if ask is not None:
+            try:
+                ask(tx)
+            except BaseException:
+                tx.close()
+                raise
+        return tx
 
     def close(self) -> None:
         self.engine.dispose()
@@ -125,6 +147,10 @@ def _prepare_postgres(engine: Engine) -> None:
         )
         connection.execute(f"SELECT {limits}")
         connection.commit()
+
+
+def _look(tx: Tx) -> None:
+    tx.exec_driver_sql("SELECT 1")
 
 
 def _no_rows(record: logging.LogRecord) -> bool:
