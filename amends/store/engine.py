@@ -128,8 +128,8 @@ POSTGRES_SETTINGS = {
     "idle_in_transaction_session_timeout": "60s",
     # Nobody waits for ever for somebody else's row; Prefect tries the chunk again.
     "lock_timeout": "30s",
-    # The default is of disks that turn. We look for rows by their keys, most of them in memory; by the default a table of
-    # up to a hundred pages is read whole for sixteen of them.
+    # The default is of disks that turn. We look for rows by their keys, most of them in memory; by the default a table
+    # of up to a hundred pages is read whole for sixteen of them.
     "random_page_cost": "1.1",
 }
 
