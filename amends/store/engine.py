@@ -122,15 +122,12 @@ def _make_private(file: Path) -> None:
     file.touch(mode=0o600, exist_ok=True)
 
 
-POSTGRES_SETTINGS = {
+POSTGRES_LIMITS = {
     # Longer than our transactions take, and shorter than a lease: who is stopped in mid-transaction (a frozen machine,
     # a debugger) loses it before others take over what it was working on.
     "idle_in_transaction_session_timeout": "60s",
     # Nobody waits for ever for somebody else's row; Prefect tries the chunk again.
     "lock_timeout": "30s",
-    # The default is of disks that turn. We look for rows by their keys, most of them in memory; by the default a table
-    # of up to a hundred pages is read whole for sixteen of them.
-    "random_page_cost": "1.1",
 }
 
 
@@ -145,10 +142,10 @@ def _prepare_postgres(engine: Engine) -> None:
     # By statement, not by the `options` of a connection: those a pooler such as PgBouncer refuses.
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
-        settings = ", ".join(
-            f"set_config('{name}', '{value}', false)" for name, value in POSTGRES_SETTINGS.items()
+        limits = ", ".join(
+            f"set_config('{name}', '{value}', false)" for name, value in POSTGRES_LIMITS.items()
         )
-        connection.execute(f"SELECT {settings}")
+        connection.execute(f"SELECT {limits}")
         connection.commit()
 
 

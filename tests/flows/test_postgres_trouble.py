@@ -122,7 +122,7 @@ async def test_a_serialization_failure_is_tried_again(morning: Morning, other: O
 async def test_a_lock_that_is_given_up_in_time_is_waited_for_in_the_next_try(
     morning: Morning, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(store_engine.POSTGRES_SETTINGS, "lock_timeout", "50ms")
+    monkeypatch.setitem(store_engine.POSTGRES_LIMITS, "lock_timeout", "50ms")
     morning.store.close()
     breakage = Breakage(
         morning.store,
@@ -138,7 +138,7 @@ async def test_a_lock_that_is_given_up_in_time_is_waited_for_in_the_next_try(
 async def test_a_lock_that_is_held_on_and_on_ends_the_sweep_and_the_next_one_finishes(
     morning: Morning, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(store_engine.POSTGRES_SETTINGS, "lock_timeout", "50ms")
+    monkeypatch.setitem(store_engine.POSTGRES_LIMITS, "lock_timeout", "50ms")
     morning.store.close()
     breakage = Breakage(morning.store, "COMMIT", lambda: other.do("UPDATE agenda SET ordinal = ordinal"))
     state = await morning.sweep()
@@ -155,7 +155,7 @@ async def test_a_lock_that_is_held_on_and_on_ends_the_sweep_and_the_next_one_fin
 async def test_who_is_stopped_in_mid_transaction_frees_what_it_holds(
     morning: Morning, other: Other, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(store_engine.POSTGRES_SETTINGS, "idle_in_transaction_session_timeout", "20ms")
+    monkeypatch.setitem(store_engine.POSTGRES_LIMITS, "idle_in_transaction_session_timeout", "20ms")
     morning.store.close()
 
     def stop_in_mid_transaction() -> None:
