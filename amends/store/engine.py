@@ -80,12 +80,17 @@ class Store:
             tx.commit()
 
     @contextmanager
-    def read(self) -> Iterator[Tx]:
-        """A reading transaction: on SQLite it never waits for the writer."""
-        with closing(self._answering(_look if self.is_postgres else None, amends_read_only=True)) as tx:
+    def read(self, *, snapshot: bool = False) -> Iterator[Tx]:
+        """A reading transaction: on SQLite it never waits for the writer.
+
+        With `snapshot` all of it sees one moment, whatever others commit meanwhile; on SQLite it does anyway.
+        """
+        options = _SNAPSHOT if snapshot and self.is_postgres else {}
+        ask = _look if self.is_postgres else None
+        with closing(self._answering(ask, amends_read_only=True, **options)) as tx:
             yield tx
 
-    def _answering(self, ask: Callable[[Tx], None] | None, **options: bool) -> Tx:
+    def _answering(self, ask: Callable[[Tx], None] | None, **options: Any) -> Tx:
         """A connection whose transaction begins with `ask`: what the pool has kept may have died with its server.
 
         SQLAlchemy's `pool_pre_ping` would find out as well, with one more way to the server and back each time.
@@ -98,7 +103,7 @@ class Store:
                 raise
         return self._connected(ask, **options)
 
-    def _connected(self, ask: Callable[[Tx], None] | None, **options: bool) -> Tx:
+    def _connected(self, ask: Callable[[Tx], None] | None, **options: Any) -> Tx:
         tx = self.engine.connect().execution_options(**options)
         if ask is not None:
             try:
@@ -147,6 +152,9 @@ def _prepare_postgres(engine: Engine) -> None:
         )
         connection.execute(f"SELECT {limits}")
         connection.commit()
+
+
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 def _look(tx: Tx) -> None:

@@ -47,8 +47,7 @@ class Books:
 @contextmanager
 def opened_books(store: Store, now: datetime) -> Iterator[Books]:
     """Open a snapshot for reading; `now` is aware. It holds up no writer."""
-    options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True} if store.is_postgres else {}
-    with store.engine.connect().execution_options(amends_read_only=True, **options) as tx:
+    with store.read(snapshot=True) as tx:
         yield Books(tx, now)
 
 
