@@ -121,16 +121,19 @@ def _spend(tx: Tx, journey: str, reward: Reward, value_vnd: int, wanted: int) ->
     """Take up to so many vouchers of this value out of the budget; returns how many it had left for."""
     if not wanted:
         return 0
-    tx.execute(
-        upsert(tx, budgets).values(journey=journey, spent_count=0, spent_vnd=0).on_conflict_do_nothing()
-    )
-    of_journey = budgets.c.journey == journey
-    spent = tx.execute(locked(tx, sa.select(budgets).where(of_journey))).one()
+    spent = tx.execute(rendered(tx, _SPENT), {"b_journey": journey}).one_or_none()
+    if spent is None:  # the journey's first voucher
+        begun = upsert(tx, budgets).values(journey=journey, spent_count=0, spent_vnd=0)
+        tx.execute(begun.on_conflict_do_nothing())
+        spent = tx.execute(rendered(tx, _SPENT), {"b_journey": journey}).one()
     for_so_many = (reward.budget.vnd - int(spent.spent_vnd)) // value_vnd
     taken = max(0, min(wanted, reward.budget.count - int(spent.spent_count), for_so_many))
     if taken:
         _give_back(tx, journey, -taken * value_vnd, -taken)
     return taken
+
+
+_SPENT = sa.select(budgets).where(budgets.c.journey == sa.bindparam("b_journey")).with_for_update()
 
 
 def _used_up(reward: Reward) -> str:
@@ -140,7 +143,14 @@ def _used_up(reward: Reward) -> str:
 def issued(tx: Tx, case_ids: Sequence[int]) -> None:
     """These customers have the code (or may have it): it is spent."""
     if case_ids:
-        tx.execute(vouchers.update().where(_of(case_ids, "reserved")).values(state="issued"))
+        tx.execute(rendered(tx, _ISSUE), {"b_cases": case_ids})
+
+
+_ISSUE = (
+    vouchers.update()
+    .where(in_list(vouchers.c.case_id, "b_cases"), vouchers.c.state == "reserved")
+    .values(state="issued")
+)
 
 
 def cancel(tx: Tx, case_ids: Sequence[int]) -> None:
@@ -183,5 +193,14 @@ def _of(case_ids: Sequence[int], *states: str) -> sa.ColumnElement[bool]:
 
 
 def _give_back(tx: Tx, journey: str, vnd: int, count: int) -> None:
-    spent = {"spent_count": budgets.c.spent_count - count, "spent_vnd": budgets.c.spent_vnd - vnd}
-    tx.execute(budgets.update().where(budgets.c.journey == journey).values(**spent))
+    tx.execute(rendered(tx, _GIVE_BACK), {"b_journey": journey, "b_count": count, "b_vnd": vnd})
+
+
+_GIVE_BACK = (
+    budgets.update()
+    .where(budgets.c.journey == sa.bindparam("b_journey"))
+    .values(
+        spent_count=budgets.c.spent_count - sa.bindparam("b_count"),
+        spent_vnd=budgets.c.spent_vnd - sa.bindparam("b_vnd"),
+    )
+)
