@@ -20,6 +20,7 @@ from benchmarks.engines.cases import APOLOGY, SURVEY, VOUCHER, Complaint, Day
 from benchmarks.engines.meter import Meter
 from benchmarks.engines.order import Order
 from benchmarks.engines.vendor import APP, OPEN_CALLS, Vendor, customers_answer
+from connectors.transport import LONGEST_IDLE_S
 
 CHUNK = 500
 """Rows of one statement and one commit; Amends moves as many cases at once."""
@@ -127,7 +128,8 @@ def _case_of(entry: Mapping[str, Any]) -> str:
 
 @asynccontextmanager
 async def opened(order: Order, vendor: Vendor) -> AsyncIterator[Floor]:
-    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    # httpx's own 5 s are also the server's: a call would now and then leave on a connection that is just being closed.
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=LONGEST_IDLE_S)
     async with floor_with({"limits": limits, "timeout": 30}, order, vendor) as system:
         yield system
 

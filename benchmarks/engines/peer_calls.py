@@ -10,6 +10,7 @@ from benchmarks.engines.cases import APOLOGY, SURVEY, VOUCHER, Complaint
 from benchmarks.engines.peer_rows import assignee, effect_key, severity, voucher_code
 from benchmarks.engines.vendor import APP, OPEN_CALLS
 from benchmarks.part import FailedRun
+from connectors.transport import LONGEST_IDLE_S
 
 
 class Calls:
@@ -67,7 +68,9 @@ class Calls:
 @asynccontextmanager
 async def open_calls(url: str) -> AsyncIterator[Calls]:
     """As many connections as everybody has. Waiting for a free one is no error."""
-    limits = httpx.Limits(max_connections=OPEN_CALLS, max_keepalive_connections=OPEN_CALLS)
+    limits = httpx.Limits(
+        max_connections=OPEN_CALLS, max_keepalive_connections=OPEN_CALLS, keepalive_expiry=LONGEST_IDLE_S
+    )
     timeout = httpx.Timeout(30, pool=None)
     async with httpx.AsyncClient(limits=limits, timeout=timeout) as client:
         yield Calls(url, client)
