@@ -87,7 +87,7 @@ def forget_person(
     """Forget them; returns what to tell, without the person. Raises Trouble when it is not the moment for it."""
     deed = _deed(by, "forget", why)
     _wait_for_spool(settings, PATIENCE_SECONDS)
-    with store.engine.connect() as tx:
+    with store.begin() as tx:
         person = _find(tx, contact)
         try:
             removed: Counter[str] = forgetting.forget(tx, person, deed)
@@ -95,8 +95,6 @@ def forget_person(
             raise Trouble(str(error)) from None
         if dry_run:
             tx.rollback()
-        else:
-            tx.commit()
     if not dry_run and not store.is_postgres:
         _empty_wal(store)
     return {

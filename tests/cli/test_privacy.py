@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from amends.domain.effects import Step
 from amends.domain.ratings import Scale
+from amends.settings import Settings
 from amends.store import inbox, ledger, surveys
 from amends.store.engine import Store
+from amends.store.migrate import StrangeSchema
 from amends.store.schema import customers, effects, feedbacks, metadata, operator_log
 from amends.store.spool import Arrived, Spool
 from cli import privacy_work
@@ -107,6 +109,15 @@ def test_forgetting_tells_what_goes_and_leaves_nothing(
     assert "Nothing is held about 84912***678" in imported("forget", PHONE, "--by", "mai").stdout
     shown = imported("case", "1")
     assert "no contact known\nPersonal data removed" in shown.stdout
+
+
+def test_a_program_older_than_the_schema_forgets_nothing(imported: Invoke, store: Store) -> None:
+    held = everything(store)
+    with store.begin() as tx:
+        tx.execute(sa.text("UPDATE alembic_version SET version_num = '9007'"))
+    with pytest.raises(StrangeSchema):
+        privacy_work.forget_person(Settings(), store, PHONE, "mai", "", dry_run=False)
+    assert everything(store) == held
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
