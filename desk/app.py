@@ -40,6 +40,7 @@ def create_app(
     intake = Intake(settings, clock, spool_writer, counts, on_arrival, limits or Limits())
     app = FastAPI(title="Amends desk", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.counts, app.state.limits = counts, intake.limits
+    app.state.admitted = set()  # the connections that are served, see desk.wire
     app.add_exception_handler(Refused, refuse)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(Exception, _our_fault)

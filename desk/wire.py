@@ -5,7 +5,7 @@ from typing import cast
 
 import h11
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from desk.counts import CONNECTION, Counts
@@ -14,7 +14,8 @@ from desk.refusal import BUSY, problem
 
 
 class DeskProtocol(H11Protocol):
-    """uvicorn's HTTP protocol with a time limit for request heads, and an end for requests answered early.
+    """uvicorn's HTTP protocol with a number of places, a time limit for request heads, and an end for requests answered
+    early.
 
     It serves an app of `desk.app.create_app`, which carries its limits and counts.
     """
@@ -24,9 +25,14 @@ class DeskProtocol(H11Protocol):
         state = cast(FastAPI, self.config.app).state
         self._limits, self._counts = cast(Limits, state.limits), cast(Counts, state.counts)
         self._head_timer: asyncio.TimerHandle | None = None
-        # uvicorn's own limit is answered without a count and without Retry-After.
+        # uvicorn's own limit is answered without a count and without Retry-After, and counts who waits to be refused:
+        # a crowd at the door would keep those from being served who are inside.
         self.limit_concurrency = None
-        self.app = self._unless_crowded(cast(ASGIApp, self.app))
+        self._admitted = cast(set[asyncio.Protocol], state.admitted)
+        if len(self._admitted) < self._limits.connections:
+            self._admitted.add(self)
+        else:
+            self.app = self._refuse
         self._time_head()
 
     def data_received(self, data: bytes) -> None:
@@ -34,6 +40,7 @@ class DeskProtocol(H11Protocol):
         self._time_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._admitted.discard(self)
         self._stop_timer()
         super().connection_lost(exc)
 
@@ -59,14 +66,8 @@ class DeskProtocol(H11Protocol):
         self._counts.add(CONNECTION, "slow")
         self.transport.close()
 
-    def _unless_crowded(self, app: ASGIApp) -> ASGIApp:
-        async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-            if len(self.connections) <= self._limits.connections:
-                await app(scope, receive, send)
-                return
-            self._counts.add(CONNECTION, "unavailable")
-            answer = problem(503, BUSY)
-            answer.headers["connection"] = "close"
-            await answer(scope, receive, send)
-
-        return serve
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._counts.add(CONNECTION, "unavailable")
+        answer = problem(503, BUSY)
+        answer.headers["connection"] = "close"
+        await answer(scope, receive, send)

@@ -160,6 +160,25 @@ async def test_beyond_so_many_connections_the_answer_is_503(tmp_path: Path) -> N
         assert len(desk.spooled()) == 1
 
 
+async def test_a_crowd_at_the_door_keeps_nobody_from_being_served_who_is_inside(tmp_path: Path) -> None:
+    async with running_desk(tmp_path, limits=replace(Limits(), connections=2)) as desk:
+        inside = [await desk.connect() for _ in range(2)]
+        outside = [await desk.connect() for _ in range(5)]
+        for number, (reader, writer) in enumerate(inside):
+            raw, headers = by_zalo(wrote(f"m{number}"))
+            writer.write(head((raw, headers), f"content-length: {len(raw)}", "connection: close") + raw)
+            assert status(await reader.read()) == 200
+            writer.close()
+        # Who was outside stays there; who comes now finds room.
+        for reader, writer in outside:
+            raw, headers = by_zalo(wrote("m9"))
+            writer.write(head((raw, headers), f"content-length: {len(raw)}") + raw)
+            assert status(await reader.read()) == 503
+            writer.close()
+        assert (await desk.zalo(by_zalo(wrote("m3")))).status_code == 200
+        assert desk.counted() == {("zalo:default", "accepted"): 3, ("connection", "unavailable"): 5}
+
+
 async def test_it_says_nothing_about_itself(desk: Desk) -> None:
     answer = await desk.http.get("/health")
     assert "server" not in answer.headers
