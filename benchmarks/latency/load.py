@@ -1,4 +1,4 @@
-"""The load: signed ratings at a fixed rate, in a process of its own. `python -m benchmarks.latency.load URL ...`.
+"""The load: signed ratings at a fixed rate, in a process of its own. `python -m benchmarks.latency.load URL --rate 50`.
 
 An open loop. Every rating has the moment at which it is due, whether or not those before it have been answered, and
 latency counts from that moment: a desk that stalls delays everything that was due meanwhile, and the figures say so
@@ -36,19 +36,16 @@ class Sent:
 
 
 def main() -> None:
-    """Print what became of each rating, one JSON list."""
+    """Read the ratings' numbers, one JSON list, from standard input, and print what became of each, another."""
     parser = argparse.ArgumentParser(description="post signed ratings at a fixed rate")
     parser.add_argument("url")
-    parser.add_argument("--first", type=int, required=True, help="number of the first rating")
-    parser.add_argument("--count", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True, help="ratings a second")
     arguments = parser.parse_args()
-    numbers = range(arguments.first, arguments.first + arguments.count)
-    sent = asyncio.run(_load(arguments.url, numbers, arguments.rate))
+    sent = asyncio.run(_load(arguments.url, json.load(sys.stdin), arguments.rate))
     json.dump([asdict(one) for one in sent], sys.stdout)
 
 
-async def _load(url: str, numbers: range, rate: float) -> list[Sent]:
+async def _load(url: str, numbers: list[int], rate: float) -> list[Sent]:
     # Signed beforehand: whoever sends at a rate must not spend its time on anything else.
     host = urlsplit(url).netloc
     requests = [_request(host, number) for number in numbers]

@@ -29,7 +29,7 @@ class Run:
     late: tuple[float, ...]
     """Until the generator had really sent it, in order of size: how well it kept its rate."""
     refused: int
-    """Ratings that got no 200; nobody has to be told of them."""
+    """Ratings that got no 200 at first. They are sent again, but only how many they are counts."""
     notified_per_s: float
     """Agents told a second, from the first rating to the last agent."""
     desk_cpu_s: float
@@ -45,11 +45,11 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def send(url: str, *, first: int, count: int, rate: float) -> list[Sent]:
-    """Let a process of its own post `count` ratings, numbered from `first`, `rate` a second."""
-    command = [sys.executable, "-m", "benchmarks.latency.load", url, "--first", str(first)]
-    command += ["--count", str(count), "--rate", str(rate)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
+def send(url: str, numbers: Sequence[int], rate: float) -> list[Sent]:
+    """Let a process of its own post the ratings with these numbers, `rate` a second."""
+    command = [sys.executable, "-m", "benchmarks.latency.load", url, "--rate", str(rate)]
+    told = json.dumps(list(numbers))
+    done = subprocess.run(command, cwd=ROOT, input=told, capture_output=True, text=True, check=True)  # noqa: S603
     return [Sent(**one) for one in json.loads(done.stdout)]
 
 
