@@ -192,7 +192,8 @@ async def test_while_no_new_token_can_be_had_nothing_is_sent_with_the_dead_one(
     )
     await six.sweep()
     in_flight = [entry["code"] for entry in sandbox.book(kind="zns_refused")]
-    assert in_flight == [-124, -124], "the two that were on their way"
+    # How many depends on whether the second had left when the first's answer came.
+    assert in_flight in ([-124], [-124, -124]), "who was on the way, of two that may be"
     assert six.states() == {"accepted": 2, "waiting": 4}
     await six.sweep(1)
     _each_once(six)
