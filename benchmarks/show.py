@@ -9,17 +9,21 @@ from benchmarks.part import Chart, Part, Table
 
 
 def show(part: Part) -> None:
-    """Print every table of a part."""
-    console = Console()
+    """Print every table of a part. In a terminal that is too narrow, lines break, but no figure is cut."""
     for table in part.tables:
         grid = Grid(
             title=table.title, title_justify="left", caption=table.note or None, caption_justify="left"
         )
-        for place, column in enumerate(table.columns):
-            grid.add_column(column, justify="right" if place else "left")
+        widths = [
+            max(map(len, [*column.split(), *cells]))
+            for column, *cells in zip(table.columns, *table.rows, strict=True)
+        ]
+        for place, (column, width) in enumerate(zip(table.columns, widths, strict=True)):
+            grid.add_column(column, justify="right" if place else "left", width=width)
         for row in table.rows:
             grid.add_row(*row)
-        console.print(grid)
+        borders = 3 * len(widths) + 1
+        Console(width=max(Console().width, sum(widths) + borders)).print(grid)
 
 
 def markdown(parts: Mapping[str, Part]) -> str:
